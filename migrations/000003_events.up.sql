@@ -1,0 +1,41 @@
+-- The log of events and the keys that keep a call from being counted twice.
+SET LOCAL search_path TO muster;
+
+CREATE SEQUENCE event_seq;
+COMMENT ON SEQUENCE event_seq IS 'Order of arrival of events; taken in blocks by the program, so it has gaps.';
+
+CREATE TABLE events (
+    bucket        integer NOT NULL,
+    profile_id    bigint NOT NULL,
+    event_name_id bigint NOT NULL,
+    ts            timestamptz NOT NULL,
+    seq           bigint NOT NULL,
+    source_id     bigint NOT NULL,
+    received_at   timestamptz NOT NULL,
+    message_id    text NOT NULL,
+    properties    jsonb,
+    context       jsonb,
+    PRIMARY KEY (bucket, profile_id, event_name_id, ts, seq)
+) PARTITION BY RANGE (ts);
+CREATE INDEX events_by_ts ON events USING brin (ts) WITH (pages_per_range = 32);
+CREATE INDEX events_by_seq ON events USING brin (seq) WITH (pages_per_range = 32);
+COMMENT ON TABLE events IS 'Track, page and screen calls, a partition a month of their timestamps. The key finds a profile''s history; the two BRIN indexes find what entered and left a window.';
+COMMENT ON COLUMN events.bucket IS 'Bucket of the profile.';
+COMMENT ON COLUMN events.profile_id IS 'The profile.';
+COMMENT ON COLUMN events.event_name_id IS 'Name of the event, see event_names.';
+COMMENT ON COLUMN events.ts IS 'When it happened: the call''s timestamp, corrected for the client''s clock.';
+COMMENT ON COLUMN events.seq IS 'Order of arrival.';
+COMMENT ON COLUMN events.source_id IS 'Where it came from.';
+COMMENT ON COLUMN events.received_at IS 'When it was received.';
+COMMENT ON COLUMN events.message_id IS 'Id of the call.';
+COMMENT ON COLUMN events.properties IS 'Properties; for pages and screens also page_name and screen_name.';
+COMMENT ON COLUMN events.context IS 'Context of the call.';
+
+CREATE TABLE message_keys (
+    received_on date NOT NULL,
+    key         uuid NOT NULL,
+    PRIMARY KEY (received_on, key)
+) PARTITION BY RANGE (received_on);
+COMMENT ON TABLE message_keys IS 'Hashes of the message ids of the last days, a partition a day: a call whose key stands here is a duplicate.';
+COMMENT ON COLUMN message_keys.received_on IS 'Day (UTC) on which the call was received.';
+COMMENT ON COLUMN message_keys.key IS 'First 128 bits of the SHA-256 of the message id.';

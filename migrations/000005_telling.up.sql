@@ -1,0 +1,121 @@
+-- What was told to whom, and what is still to be told.
+SET LOCAL search_path TO muster;
+
+CREATE TABLE ledger (
+    bucket        integer NOT NULL,
+    profile_id    bigint NOT NULL,
+    connection_id bigint NOT NULL,
+    ids           text NOT NULL,
+    value         jsonb NOT NULL,
+    told          integer NOT NULL CHECK (told >= 1),
+    told_at       timestamptz NOT NULL,
+    PRIMARY KEY (bucket, profile_id, connection_id, ids)
+) WITH (fillfactor = 75);
+COMMENT ON TABLE ledger IS 'The last value told, per connection and combination of external ids. What is to be told is the difference to it.';
+COMMENT ON COLUMN ledger.bucket IS 'Bucket of the profile.';
+COMMENT ON COLUMN ledger.profile_id IS 'The profile.';
+COMMENT ON COLUMN ledger.connection_id IS 'Computation and destination.';
+COMMENT ON COLUMN ledger.ids IS 'The combination of ids that the call carries.';
+COMMENT ON COLUMN ledger.value IS 'The value last told.';
+COMMENT ON COLUMN ledger.told IS 'How often something was told to this combination; part of the message id.';
+COMMENT ON COLUMN ledger.told_at IS 'Time in the message.';
+
+CREATE SEQUENCE queue_seq;
+COMMENT ON SEQUENCE queue_seq IS 'Order of the queue; drawn under a lock that is held to the commit, so that this order is commit order.';
+
+CREATE TABLE queue (
+    destination_id bigint NOT NULL,
+    lane           smallint NOT NULL CHECK (lane BETWEEN 0 AND 15),
+    seq            bigint NOT NULL,
+    connection_id  bigint NOT NULL,
+    bucket         integer NOT NULL,
+    profile_id     bigint NOT NULL,
+    ids            text NOT NULL,
+    value          jsonb NOT NULL,
+    told           integer NOT NULL,
+    at             timestamptz NOT NULL,
+    reason         text NOT NULL,
+    queued_at      timestamptz NOT NULL,
+    PRIMARY KEY (destination_id, lane, seq)
+) PARTITION BY RANGE (seq);
+COMMENT ON TABLE queue IS 'Messages to be told, a log: appended with the change that made them, read in order, dropped by whole partitions when every destination is past them.';
+COMMENT ON COLUMN queue.destination_id IS 'To whom.';
+COMMENT ON COLUMN queue.lane IS 'Range of buckets of the id that the destination files the message under; order holds within a lane.';
+COMMENT ON COLUMN queue.seq IS 'Position; within a lane, commit order.';
+COMMENT ON COLUMN queue.connection_id IS 'What is told, and how.';
+COMMENT ON COLUMN queue.bucket IS 'Bucket of the profile.';
+COMMENT ON COLUMN queue.profile_id IS 'The profile when it was queued.';
+COMMENT ON COLUMN queue.ids IS 'The combination of ids that the call carries.';
+COMMENT ON COLUMN queue.value IS 'The value.';
+COMMENT ON COLUMN queue.told IS 'Which message to this combination it is; with the other columns it makes the message id.';
+COMMENT ON COLUMN queue.at IS 'Time in the message.';
+COMMENT ON COLUMN queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup.';
+COMMENT ON COLUMN queue.queued_at IS 'When it was queued.';
+
+CREATE TABLE queue_positions (
+    destination_id  bigint NOT NULL REFERENCES destinations,
+    lane            smallint NOT NULL CHECK (lane BETWEEN 0 AND 15),
+    seq             bigint NOT NULL DEFAULT 0,
+    delivered       bigint NOT NULL DEFAULT 0,
+    attempt         integer NOT NULL DEFAULT 0,
+    first_failed_at timestamptz,
+    next_attempt_at timestamptz,
+    last_error      text,
+    in_flight       bigint[] NOT NULL DEFAULT '{}',
+    owner           text NOT NULL DEFAULT '',
+    lease_until     timestamptz NOT NULL DEFAULT '-infinity',
+    moved_at        timestamptz,
+    PRIMARY KEY (destination_id, lane)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE queue_positions IS 'How far each destination has read each lane.';
+COMMENT ON COLUMN queue_positions.destination_id IS 'The destination.';
+COMMENT ON COLUMN queue_positions.lane IS 'The lane.';
+COMMENT ON COLUMN queue_positions.seq IS 'Everything up to here is settled: acknowledged, or in the dead letters.';
+COMMENT ON COLUMN queue_positions.delivered IS 'How many messages were acknowledged.';
+COMMENT ON COLUMN queue_positions.attempt IS 'How often the messages behind the position have failed; 0 when they have not.';
+COMMENT ON COLUMN queue_positions.first_failed_at IS 'Since when they fail.';
+COMMENT ON COLUMN queue_positions.next_attempt_at IS 'Not tried again before this instant.';
+COMMENT ON COLUMN queue_positions.last_error IS 'Why the last attempt failed.';
+COMMENT ON COLUMN queue_positions.in_flight IS 'Messages that must not be repeated blindly and were being sent; after a crash they are uncertain.';
+COMMENT ON COLUMN queue_positions.owner IS 'The process that delivers the lane.';
+COMMENT ON COLUMN queue_positions.lease_until IS 'After this instant another process may take the lane over.';
+COMMENT ON COLUMN queue_positions.moved_at IS 'When the position last moved.';
+
+CREATE TABLE dead_letters (
+    dead_letter_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    destination_id bigint NOT NULL,
+    lane           smallint NOT NULL,
+    seq            bigint NOT NULL,
+    kind           text NOT NULL CHECK (kind IN ('rejected', 'uncertain', 'gave_up', 'undeliverable')),
+    code           text NOT NULL,
+    reason         text NOT NULL,
+    connection_id  bigint NOT NULL,
+    bucket         integer NOT NULL,
+    profile_id     bigint NOT NULL,
+    ids            text NOT NULL,
+    value          jsonb NOT NULL,
+    told           integer NOT NULL,
+    at             timestamptz NOT NULL,
+    died_at        timestamptz NOT NULL,
+    resolution     text CHECK (resolution IN ('retried', 'dropped')),
+    resolved_at    timestamptz
+);
+CREATE INDEX dead_letters_open ON dead_letters (destination_id, died_at) WHERE resolution IS NULL;
+COMMENT ON TABLE dead_letters IS 'Messages that were not told and that an operator decides about.';
+COMMENT ON COLUMN dead_letters.dead_letter_id IS 'Number of the dead letter.';
+COMMENT ON COLUMN dead_letters.destination_id IS 'To whom it should have gone.';
+COMMENT ON COLUMN dead_letters.lane IS 'Its lane in the queue.';
+COMMENT ON COLUMN dead_letters.seq IS 'Its position in the queue.';
+COMMENT ON COLUMN dead_letters.kind IS 'rejected (refused for good), uncertain (perhaps applied), gave_up (failed for too long), undeliverable (no id that the destination takes).';
+COMMENT ON COLUMN dead_letters.code IS 'Short name of the reason, for counting.';
+COMMENT ON COLUMN dead_letters.reason IS 'The reason in words.';
+COMMENT ON COLUMN dead_letters.connection_id IS 'What was to be told.';
+COMMENT ON COLUMN dead_letters.bucket IS 'Bucket of the profile.';
+COMMENT ON COLUMN dead_letters.profile_id IS 'The profile.';
+COMMENT ON COLUMN dead_letters.ids IS 'The combination of ids.';
+COMMENT ON COLUMN dead_letters.value IS 'The value.';
+COMMENT ON COLUMN dead_letters.told IS 'Which message to this combination it was.';
+COMMENT ON COLUMN dead_letters.at IS 'Time in the message.';
+COMMENT ON COLUMN dead_letters.died_at IS 'When it was given up.';
+COMMENT ON COLUMN dead_letters.resolution IS 'retried or dropped by an operator; null while it waits for one.';
+COMMENT ON COLUMN dead_letters.resolved_at IS 'When.';
