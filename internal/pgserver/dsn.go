@@ -1,0 +1,76 @@
+package pgserver
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// socketDSN writes a connection string that pgx and libpq read alike. The host
+// may be the folder of a Unix socket.
+func socketDSN(host string, port int, user, database, searchPath string) string {
+	dsn := fmt.Sprintf("postgres:///%s?host=%s&port=%d&user=%s", url.PathEscape(database), queryEscape(host), port, queryEscape(user))
+	if searchPath != "" {
+		dsn += "&options=" + queryEscape("-csearch_path="+strings.ReplaceAll(searchPath, " ", ""))
+	}
+	return dsn
+}
+
+// queryEscape is url.QueryEscape for libpq, which does not read + as a space and
+// is kinder to the eye with its slashes left alone.
+func queryEscape(s string) string {
+	return strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(s))
+}
+
+// shellQuote quotes one word for sh.
+func shellQuote(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// serverVersion connects once and returns the version the server tells.
+func serverVersion(ctx context.Context, dsn string) (string, error) {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	// "15.18 (Debian 15.18-0+deb12u1)"
+	version, _, _ := strings.Cut(conn.PgConn().ParameterStatus("server_version"), " ")
+	return version, nil
+}
+
+// majorOf reads 15 from "15.18", "16beta1" or "18", and 0 from what is no version.
+func majorOf(version string) int {
+	digits := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	if digits >= 0 {
+		version = version[:digits]
+	}
+	major, err := strconv.Atoi(version)
+	if err != nil {
+		return 0
+	}
+	return major
+}
+
+// ensureDatabase creates the database unless it exists, connecting through the
+// maintenance database of the same server. Two processes may race for it.
+func ensureDatabase(ctx context.Context, maintenanceDSN, name string) error {
+	conn, err := pgx.Connect(ctx, maintenanceDSN)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	var exists bool
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name).Scan(&exists)
+	if err != nil || exists {
+		return err
+	}
+	if _, err := conn.Exec(ctx, `CREATE DATABASE `+pgx.Identifier{name}.Sanitize()); err != nil {
+		return fmt.Errorf("create database %q: %w", name, err)
+	}
+	return nil
+}
