@@ -107,7 +107,7 @@ func ended(pid int, dir string) func() bool {
 }
 
 func TestServerEndsWithItsOwner(t *testing.T) {
-	o := runOwner(t, Options{Throwaway: true})
+	o := runOwner(t, Options{Throwaway: true, InMemory: true})
 	ask(t, o.DSN, `SELECT 'it answers'`)
 	o.kill(t)
 	eventually(t, "the server ends", ended(o.Postgres, o.Dir))
@@ -198,7 +198,7 @@ func TestStalePidFile(t *testing.T) {
 }
 
 func TestLingeringServerEndsAfterItsTime(t *testing.T) {
-	o := runOwner(t, Options{Throwaway: true})
+	o := runOwner(t, Options{Throwaway: true, InMemory: true})
 	if err := os.WriteFile(filepath.Join(o.Dir, "linger"), []byte("1"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestLingeringServerEndsAfterItsTime(t *testing.T) {
 }
 
 func TestDoneTellsOfADeadServer(t *testing.T) {
-	s := start(t, Options{Throwaway: true})
+	s := start(t, Options{Throwaway: true, InMemory: true})
 	if err := s.own.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,11 @@ import (
 // to it when the tests run as root.
 func newDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "muster-pgserver-test-")
+	base := "/tmp"
+	if ram := ramDisk(); ram != "" {
+		base = ram
+	}
+	dir, err := os.MkdirTemp(base, "muster-pgserver-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +113,7 @@ func TestDurableClusterKeepsItsData(t *testing.T) {
 }
 
 func TestThrowawayIsFastAndGone(t *testing.T) {
-	s := start(t, Options{Throwaway: true, Database: `odd "name"`})
+	s := start(t, Options{Throwaway: true, InMemory: true, Database: `odd "name"`})
 	if got := ask(t, s.DSN(), `SHOW fsync`); got != "off" {
 		t.Errorf("fsync = %q", got)
 	}
@@ -153,7 +157,7 @@ func TestOneProcessAtATime(t *testing.T) {
 
 func TestLongPathHasAShortSocket(t *testing.T) {
 	dir := filepath.Join(newDir(t), strings.Repeat("deep/", 20), "pg")
-	s := start(t, Options{Dir: dir, Throwaway: true})
+	s := start(t, Options{Dir: dir, Throwaway: true, InMemory: true})
 	if got := ask(t, s.DSN(), `SELECT 'here'`); got != "here" {
 		t.Error(got)
 	}
@@ -171,7 +175,7 @@ func TestLoopbackPortWantsAPassword(t *testing.T) {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 
-	s := start(t, Options{Dir: newDir(t), Throwaway: true, Port: port})
+	s := start(t, Options{Dir: newDir(t), Throwaway: true, InMemory: true, Port: port})
 	ask(t, s.DSN(), `SELECT 'by socket'`)
 	c, err := pgx.ParseConfig("postgres://muster@127.0.0.1/muster?sslmode=disable")
 	if err != nil {
@@ -196,7 +200,7 @@ func TestLoopbackPortWantsAPassword(t *testing.T) {
 
 func TestNoPostgresNamesTheWaysOut(t *testing.T) {
 	empty := newDir(t)
-	_, err := Start(t.Context(), Options{Throwaway: true, Bin: empty})
+	_, err := Start(t.Context(), Options{Throwaway: true, InMemory: true, Bin: empty})
 	if _, ok := errors.AsType[*NotFoundError](err); !ok {
 		t.Fatalf("%v", err)
 	}
@@ -209,7 +213,7 @@ func TestNoPostgresNamesTheWaysOut(t *testing.T) {
 
 func TestClusterOfAnotherVersion(t *testing.T) {
 	dir := newDir(t)
-	s := start(t, Options{Dir: dir, Throwaway: true})
+	s := start(t, Options{Dir: dir, Throwaway: true, InMemory: true})
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -231,13 +235,13 @@ func TestUnfinishedInitdbIsNoCluster(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(half, "PG_VERSION"), []byte("15\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ask(t, start(t, Options{Dir: dir, Throwaway: true}).DSN(), `SELECT 'started'`)
+	ask(t, start(t, Options{Dir: dir, Throwaway: true, InMemory: true}).DSN(), `SELECT 'started'`)
 }
 
 func TestTornCacheIsReplaced(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	first := start(t, Options{Throwaway: true})
+	first := start(t, Options{Throwaway: true, InMemory: true})
 	cached, err := first.own.cachedData()
 	if err != nil {
 		t.Fatal(err)
@@ -246,14 +250,14 @@ func TestTornCacheIsReplaced(t *testing.T) {
 	if err := os.Truncate(control, 0); err != nil {
 		t.Fatal(err)
 	}
-	ask(t, start(t, Options{Throwaway: true}).DSN(), `SELECT 'started'`)
+	ask(t, start(t, Options{Throwaway: true, InMemory: true}).DSN(), `SELECT 'started'`)
 	if st, err := os.Stat(control); err != nil || st.Size() == 0 {
 		t.Errorf("the cache was not repaired: %v, %v", st, err)
 	}
 }
 
 func TestFailedStartShowsTheServersWords(t *testing.T) {
-	s, err := Start(t.Context(), Options{Dir: newDir(t), Throwaway: true, Settings: map[string]string{"work_mem": "banana"}})
+	s, err := Start(t.Context(), Options{Dir: newDir(t), Throwaway: true, InMemory: true, Settings: map[string]string{"work_mem": "banana"}})
 	skipWithoutPostgres(t, err)
 	if err == nil {
 		s.Stop()
@@ -280,16 +284,16 @@ func TestClosedParentIsNamed(t *testing.T) {
 
 func TestCancelledStartLeavesNothing(t *testing.T) {
 	dir := newDir(t)
-	start(t, Options{Dir: dir, Throwaway: true}).Stop()
+	start(t, Options{Dir: dir, Throwaway: true, InMemory: true}).Stop()
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(15*time.Millisecond, cancel)
 	for ctx.Err() == nil {
-		if s, err := Start(ctx, Options{Dir: dir, Throwaway: true}); err == nil {
+		if s, err := Start(ctx, Options{Dir: dir, Throwaway: true, InMemory: true}); err == nil {
 			s.Stop()
 		}
 	}
 	if p, ok := readPidFile(filepath.Join(dir, "data")); ok && alive(p.pid) {
 		t.Errorf("server %d runs on", p.pid)
 	}
-	start(t, Options{Dir: dir, Throwaway: true})
+	start(t, Options{Dir: dir, Throwaway: true, InMemory: true})
 }

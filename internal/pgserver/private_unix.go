@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -89,7 +90,7 @@ func locate(o Options) (cluster, error) {
 		c.dir, err = filepath.Abs(o.Dir)
 	case o.Throwaway:
 		c.temporary = true
-		c.dir, err = temporaryDir()
+		c.dir, err = temporaryDir(o.InMemory)
 	default:
 		c.dir, err = DefaultDir()
 	}
@@ -106,10 +107,25 @@ func locate(o Options) (cluster, error) {
 	return c, err
 }
 
-// temporaryDir makes a folder for a throwaway cluster, in /tmp if the account that
-// is to run the server cannot enter the temporary folder of this user.
-func temporaryDir() (string, error) {
-	base := os.TempDir()
+// temporaryDir makes a folder for a throwaway cluster. The account that is to run
+// the server must be able to enter it, which /tmp always allows.
+func temporaryDir(inMemory bool) (string, error) {
+	bases := []string{os.TempDir(), "/tmp"}
+	if ram := ramDisk(); inMemory && ram != "" {
+		bases = slices.Insert(bases, 0, ram)
+	}
+	faults := errors.New("no temporary folder is open to the user that is to run PostgreSQL")
+	for _, base := range bases {
+		dir, err := temporaryIn(base)
+		if err == nil {
+			return dir, nil
+		}
+		faults = errors.Join(faults, err)
+	}
+	return "", faults
+}
+
+func temporaryIn(base string) (string, error) {
 	a, err := serverAccount(base)
 	if err != nil {
 		return "", err
@@ -119,7 +135,7 @@ func temporaryDir() (string, error) {
 		return "", err
 	}
 	if closed != "" {
-		base = "/tmp"
+		return "", fmt.Errorf("%s is closed to user %s", closed, a.name)
 	}
 	return os.MkdirTemp(base, "muster-pg-")
 }
