@@ -41,18 +41,21 @@ type Targets struct {
 	// Combinations in the order in which they are told: the oldest email first, so
 	// that the newest is the one that stays with the destination; then anonymous ids.
 	Combinations []Combination
-	// Excess is how many combinations at least were cut to keep to MaxCombinations:
+	// Excess is how many combinations were cut to keep to MaxCombinations:
 	// those of the oldest anonymous ids first, then those of the oldest emails.
 	Excess int
 	// Undeliverable says why there is no combination, or is empty.
 	Undeliverable string
 }
 
-// FanOut works out the combinations of a profile's ids, which must be in the order of
-// [Profile.Links]: every user_id with every email, and, with includeAnonymous, every
-// anonymous_id alone. Emails of a profile without a user_id are carried by its latest
-// anonymous_id.
+// FanOut works out the combinations of a profile's ids: every user_id with every email,
+// and, with includeAnonymous, every anonymous_id alone. Emails of a profile without a
+// user_id are carried by its latest anonymous_id.
 func FanOut(links []Link, includeAnonymous bool, strategy Strategy) Targets {
+	if !slices.IsSortedFunc(links, Link.compare) {
+		links = slices.Clone(links)
+		slices.SortFunc(links, Link.compare)
+	}
 	users := strategy.pick(values(links, UserID))
 	emails := strategy.pick(values(links, Email))
 	visitors := values(links, AnonymousID)
@@ -72,8 +75,7 @@ func FanOut(links []Link, includeAnonymous bool, strategy Strategy) Targets {
 	}
 
 	var t Targets
-	perCarrier := max(len(emails), 1)
-	t.Excess = max(len(carriers)*perCarrier+len(alone)-MaxCombinations, 0)
+	wanted := len(carriers)*max(len(emails), 1) + len(alone)
 	carriers = newest(carriers, MaxCombinations)
 	if len(carriers) > 0 {
 		emails = newest(emails, MaxCombinations/len(carriers))
@@ -90,6 +92,7 @@ func FanOut(links []Link, includeAnonymous bool, strategy Strategy) Targets {
 	for _, visitor := range newest(alone, MaxCombinations-len(t.Combinations)) {
 		t.Combinations = append(t.Combinations, Combination{AnonymousID: visitor})
 	}
+	t.Excess = wanted - len(t.Combinations)
 	if len(t.Combinations) == 0 {
 		t.Undeliverable = undeliverable(len(emails), len(visitors))
 	}

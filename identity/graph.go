@@ -14,7 +14,7 @@ type ProfileID int64
 // Link is an external id of a profile.
 type Link struct {
 	ID      ID
-	AddedAt time.Time // to the microsecond; differs from that of the profile's other ids of this type
+	AddedAt time.Time // to the microsecond; the order of a profile's ids
 }
 
 // Profile is what identity knows of a profile.
@@ -101,7 +101,7 @@ func (g *Graph) Add(p Profile) error {
 		g.owners[link.ID] = p.ID
 	}
 	p.Links = slices.Clone(p.Links)
-	sortLinks(p.Links)
+	slices.SortFunc(p.Links, Link.compare)
 	g.profiles[p.ID] = &node{Profile: p, merges: p.Merges}
 	return nil
 }
@@ -160,9 +160,7 @@ func (g *Graph) Diff() Diff {
 	return d
 }
 
-// sortLinks puts the oldest first; ids of one instant are ordered by name.
-func sortLinks(links []Link) {
-	slices.SortFunc(links, func(a, b Link) int {
-		return cmp.Or(a.AddedAt.Compare(b.AddedAt), cmp.Compare(a.ID.Type, b.ID.Type), cmp.Compare(a.ID.Value, b.ID.Value))
-	})
+// compare orders links by age, the oldest first, and those of one instant by name.
+func (l Link) compare(m Link) int {
+	return cmp.Or(l.AddedAt.Compare(m.AddedAt), cmp.Compare(l.ID.Type, m.ID.Type), cmp.Compare(l.ID.Value, m.ID.Value))
 }

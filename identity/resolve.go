@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -189,10 +190,7 @@ func (g *Graph) tally(typ string, at time.Time) *tally {
 
 // compareAge orders profiles, the oldest first.
 func compareAge(a, b *node) int {
-	if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
-		return c
-	}
-	return int(min(max(a.ID-b.ID, -1), 1))
+	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 
 // separate is what becomes of a call whose profiles may not be merged any more: it goes
@@ -216,7 +214,7 @@ func (g *Graph) merge(loser, survivor *node) {
 		g.owners[link.ID] = survivor.ID
 	}
 	survivor.Links = append(survivor.Links, loser.Links...)
-	sortLinks(survivor.Links)
+	slices.SortFunc(survivor.Links, Link.compare)
 	survivor.Merges++
 	survivor.touched = true
 	delete(g.profiles, loser.ID)
@@ -243,8 +241,8 @@ func (g *Graph) attach(res *Resolution, home *node, ids []ID, at time.Time) {
 	}
 }
 
-// add appends a link. Ids of one type are told apart by the time when they came, so
-// one that comes at the same instant as another, as in an import, is set a microsecond
+// add appends a link. Ids of one type are ordered by the time when they came, so one
+// that comes at the same instant as another, as in an import, is set a microsecond
 // behind it.
 func (n *node) add(link Link) {
 	for _, other := range n.Links {
@@ -253,7 +251,7 @@ func (n *node) add(link Link) {
 		}
 	}
 	n.Links = append(n.Links, link)
-	sortLinks(n.Links)
+	slices.SortFunc(n.Links, Link.compare)
 	n.touched = true
 }
 
