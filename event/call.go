@@ -1,6 +1,13 @@
 // Package event knows the calls that Segment's libraries make: how they look on
 // the wire, when they are valid, and the one normal form that the rest of Muster
 // works with. It knows nothing of profiles, storage or HTTP.
+//
+// [Decode] reads one message, [DecodeMessage] the body of a request that holds
+// one, [DecodeBatch] the body of a request that holds many. What cannot be taken
+// comes back as a [*Rejection] with a stable [Code] and the place of the fault.
+//
+// JSON values are kept as the bytes they came in. A [Call] shares memory with the
+// text it was decoded from, so that text must not be written to afterwards.
 package event
 
 import (
@@ -28,8 +35,17 @@ const (
 	ScreenViewed = "Screen Viewed"
 )
 
+// The kinds of libraries that calls come from. Browser and Mobile run on the
+// user's own device, so that the address of the connection is the user's.
+const (
+	ChannelServer  = "server"
+	ChannelBrowser = "browser"
+	ChannelMobile  = "mobile"
+)
+
 // Call is one Segment call in normal form: ids are text, batch-level context and
-// integrations are merged in, times are UTC and corrected for clock skew.
+// integrations are merged in, times are UTC and corrected for clock skew. No text
+// in it contains a NUL character and every JSON value in it fits PostgreSQL's jsonb.
 type Call struct {
 	Type      Type
 	MessageID string // at most 100 characters, never empty
@@ -37,11 +53,12 @@ type Call struct {
 	UserID      string // "" when absent
 	AnonymousID string // "" when absent
 	PreviousID  string // alias only
-	GroupID     string // group only
+	GroupID     string // group only; at most 500 characters
 
 	Event    string // track only: its name, verbatim
 	Name     string // page and screen
 	Category string // page and screen
+	Channel  string // server, browser, mobile, what the client said, or "" when unknown
 
 	// JSON objects, compact, or nil when absent. Properties belongs to track, page
 	// and screen; Traits to identify and group.
@@ -55,6 +72,12 @@ type Call struct {
 	OriginalTimestamp time.Time // as the client said; ReceivedAt when it said nothing
 	SentAt            time.Time // zero when unknown
 	ReceivedAt        time.Time
+
+	// ProfileSkip, when not "", says why the call is to be stored but must not
+	// touch any profile: CodeTooManyProperties, CodeTooManyTraits or CodePersonasDisabled.
+	ProfileSkip Code
+	// Warnings tell what was doubtful in the call and has been put right. Usually nil.
+	Warnings []Warning
 }
 
 // EventName is the name under which definitions see the call, or "" if the call

@@ -1,0 +1,208 @@
+package event
+
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Field names one of the JSON objects of a call, for [Call.Lookup].
+type Field string
+
+// The objects of a call.
+const (
+	InProperties   Field = "properties"
+	InTraits       Field = "traits"
+	InContext      Field = "context"
+	InIntegrations Field = "integrations"
+)
+
+// Lookup follows path through the members of an object of the call, for example
+// c.Lookup(InContext, "device", "id"). It returns nil when there is nothing at the
+// path, and the JSON text null when the client wrote null.
+func (c *Call) Lookup(in Field, path ...string) jsontext.Value {
+	var v jsontext.Value
+	switch in {
+	case InProperties:
+		v = c.Properties
+	case InTraits:
+		v = c.Traits
+	case InContext:
+		v = c.Context
+	case InIntegrations:
+		v = c.Integrations
+	}
+	for _, name := range path {
+		if v = find(v, name); v == nil {
+			return nil
+		}
+	}
+	return v
+}
+
+// lookupText is the text at a path, "" when there is none.
+func (c *Call) lookupText(in Field, path ...string) string {
+	s, _ := Text(c.Lookup(in, path...))
+	return s
+}
+
+// Email is the address that the call gives for its user, verbatim, or "": that of
+// its traits, else that of context.traits. The traits of a group call belong to the
+// account, and so does an address in them.
+func (c *Call) Email() string {
+	if c.Type != Group {
+		if email := c.lookupText(InTraits, "email"); email != "" {
+			return email
+		}
+	}
+	return c.lookupText(InContext, "traits", "email")
+}
+
+// Device is what context.device tells about identity; absent texts are "".
+type Device struct {
+	Type              string // in lower case: "android", "ios", ...
+	ID                string
+	AdvertisingID     string
+	AdTrackingEnabled bool
+	Token             string // for push messages
+}
+
+// Device reads context.device.
+func (c *Call) Device() Device {
+	var d Device
+	for name, v := range members(c.Lookup(InContext, "device")) {
+		text, _ := Text(v)
+		switch string(name) {
+		case "type":
+			d.Type = strings.ToLower(text)
+		case "id":
+			d.ID = text
+		case "advertisingId":
+			d.AdvertisingID = text
+		case "adTrackingEnabled":
+			d.AdTrackingEnabled = v.Kind() == 't'
+		case "token":
+			d.Token = text
+		}
+	}
+	return d
+}
+
+// ExternalID is an entry of context.externalIds.
+type ExternalID struct {
+	Type       string // in lower case
+	ID         string
+	Collection string // "users" or "accounts"
+}
+
+// ExternalIDs are the complete entries of context.externalIds, in their order. An
+// entry counts when it has a type, an id, a known collection and the encoding "none".
+func (c *Call) ExternalIDs() []ExternalID {
+	var ids []ExternalID
+	for entry := range elements(c.Lookup(InContext, "externalIds")) {
+		var id ExternalID
+		encoding := ""
+		for name, v := range members(entry) {
+			text, _ := Text(v)
+			switch string(name) {
+			case "type":
+				id.Type = strings.ToLower(text)
+			case "id":
+				id.ID = text
+			case "collection":
+				id.Collection = text
+			case "encoding":
+				encoding = text
+			}
+		}
+		known := id.Collection == "users" || id.Collection == "accounts"
+		if id.Type != "" && id.ID != "" && known && encoding == "none" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// BundledWith reports whether the page that made the call has already sent it to
+// the destination itself (device mode), so that it must not be sent again.
+func (c *Call) BundledWith(destination string) bool {
+	for v := range elements(find(c.Metadata, "bundled")) {
+		if s, ok := Text(v); ok && s == destination {
+			return true
+		}
+	}
+	return false
+}
+
+// DefinitionProperties are the properties that definitions see. A page or screen
+// call shows its name and category there too, and its name as page_name or
+// screen_name; what the client itself wrote into the properties wins. Nil when
+// there are none.
+func (c *Call) DefinitionProperties() jsontext.Value {
+	alias := ""
+	switch c.Type {
+	case Page:
+		alias = "page_name"
+	case Screen:
+		alias = "screen_name"
+	case Track, Identify, Group, Alias:
+		return c.Properties
+	}
+	properties := c.Properties
+	add := func(name, text string) {
+		if text != "" && find(properties, name) == nil {
+			properties = withMember(properties, name, quoted(text))
+		}
+	}
+	add("name", c.Name)
+	add("category", c.Category)
+	add(alias, c.Name)
+	return properties
+}
+
+// nameFromProperties takes the name and category of a page or screen call from its
+// properties when the call itself does not tell them: some libraries write them
+// only there.
+func (c *Call) nameFromProperties() {
+	if c.Type != Page && c.Type != Screen {
+		return
+	}
+	if c.Name == "" {
+		c.Name = c.lookupText(InProperties, "name")
+	}
+	if c.Category == "" {
+		c.Category = c.lookupText(InProperties, "category")
+	}
+}
+
+// fillChannel works out where the call was made, and adds the address of the
+// connection to calls from the user's own device unless they speak of it themselves.
+func (c *Call) fillChannel(remoteIP string) {
+	if c.Channel == "" {
+		c.Channel = c.lookupText(InContext, "channel")
+	}
+	if c.Channel == "" {
+		c.Channel = channelOf(c.lookupText(InContext, "library", "name"))
+	}
+	own := c.Channel == ChannelBrowser || c.Channel == ChannelMobile
+	if own && remoteIP != "" && find(c.Context, "ip") == nil {
+		c.Context = withMember(c.Context, "ip", quoted(remoteIP))
+	}
+}
+
+// channelOf tells the channel from the name of Segment's library, "" if unknown.
+func channelOf(library string) string {
+	name := strings.TrimPrefix(strings.ToLower(library), "@segment/")
+	switch name {
+	case "analytics.js", "analytics-next", "analytics.js-next":
+		return ChannelBrowser
+	case "analytics-ios", "analytics-android", "analytics-swift", "analytics-kotlin",
+		"analytics-react-native", "analytics-flutter", "analytics-xamarin":
+		return ChannelMobile
+	case "analytics-node", "analytics-go", "analytics-python", "analytics-ruby",
+		"analytics-php", "analytics-java", "analytics.net", "analytics-csharp",
+		"analytics-rust", "analytics-clojure":
+		return ChannelServer
+	}
+	return ""
+}

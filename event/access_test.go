@@ -1,0 +1,91 @@
+package event
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestLookup(t *testing.T) {
+	c := mustDecode(t, `{"type":"track","userId":"u","event":"E",
+		"properties":{"a":{"b":[1,{"c":2}],"d\\":null}},
+		"integrations":{"Google Analytics":{"clientId":"ga1"}}}`, envelope())
+	for _, tt := range []struct {
+		in   Field
+		path []string
+		want string
+	}{
+		{InProperties, []string{"a", "b"}, `[1,{"c":2}]`},
+		{InProperties, []string{"a", `d\`}, `null`},
+		{InProperties, []string{"a", "b", "c"}, ``},
+		{InProperties, []string{"x"}, ``},
+		{InIntegrations, []string{"Google Analytics", "clientId"}, `"ga1"`},
+		{InTraits, []string{"a"}, ``},
+		{InContext, nil, ``},
+	} {
+		if got := string(c.Lookup(tt.in, tt.path...)); got != tt.want {
+			t.Errorf("Lookup(%s, %q) = %s, want %s", tt.in, tt.path, got, tt.want)
+		}
+	}
+}
+
+func TestEmail(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"type":"identify","userId":"u","traits":{"email":"A@x.test"},"context":{"traits":{"email":"b@x.test"}}}`:     "A@x.test",
+		`{"type":"identify","userId":"u","traits":{"email":null},"context":{"traits":{"email":"b@x.test"}}}`:           "b@x.test",
+		`{"type":"page","userId":"u","context":{"traits":{"email":"b@x.test"}}}`:                                       "b@x.test",
+		`{"type":"group","userId":"u","groupId":"g","traits":{"email":"info@x.test"}}`:                                 "",
+		`{"type":"group","userId":"u","groupId":"g","traits":{"email":"i@x.test"},"context":{"traits":{"email":"b"}}}`: "b",
+		`{"type":"identify","userId":"u","traits":{"email":["a"]}}`:                                                    "",
+	} {
+		if got := mustDecode(t, text, envelope()).Email(); got != want {
+			t.Errorf("%s: email %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestDeviceAndExternalIDs(t *testing.T) {
+	c := mustDecode(t, `{"type":"page","anonymousId":"a","context":{
+		"device":{"type":"iOS","id":5,"advertisingId":"ad","adTrackingEnabled":true,"token":"t","model":"x"},
+		"externalIds":[
+			{"id":"1","type":"CRM_ID","collection":"users","encoding":"none"},
+			{"id":2,"type":"org","collection":"accounts","encoding":"none"},
+			{"id":"3","type":"crm_id","collection":"users"},
+			{"id":"4","type":"crm_id","collection":"planets","encoding":"none"},
+			{"id":"","type":"crm_id","collection":"users","encoding":"none"},
+			"text", null]}}`, envelope())
+	wantDevice := Device{Type: "ios", ID: "5", AdvertisingID: "ad", AdTrackingEnabled: true, Token: "t"}
+	if diff := cmp.Diff(wantDevice, c.Device()); diff != "" {
+		t.Errorf("device (-want +got):\n%s", diff)
+	}
+	wantIDs := []ExternalID{{"crm_id", "1", "users"}, {"org", "2", "accounts"}}
+	if diff := cmp.Diff(wantIDs, c.ExternalIDs()); diff != "" {
+		t.Errorf("external ids (-want +got):\n%s", diff)
+	}
+}
+
+func TestDefinitionProperties(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"type":"track","userId":"u","event":"E","properties":{"a":1}}`:                                      `{"a":1}`,
+		`{"type":"track","userId":"u","event":"E","name":"x"}`:                                                ``,
+		`{"type":"page","userId":"u"}`:                                                                        ``,
+		`{"type":"page","userId":"u","name":"Pricing","category":"Docs"}`:                                     `{"name":"Pricing","category":"Docs","page_name":"Pricing"}`,
+		`{"type":"page","userId":"u","name":"Top","properties":{"name":"In"}}`:                                `{"name":"In","page_name":"Top"}`,
+		`{"type":"screen","userId":"u","name":"a\"b","properties":{"url":"/"}}`:                               `{"url":"/","name":"a\"b","screen_name":"a\"b"}`,
+		`{"type":"page","userId":"u","name":"n","properties":{"page_name":"own","name":"n","category":null}}`: `{"page_name":"own","name":"n","category":null}`,
+	} {
+		if got := string(mustDecode(t, text, envelope()).DefinitionProperties()); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", text, got, want)
+		}
+	}
+}
+
+func TestBundledWith(t *testing.T) {
+	c := mustDecode(t, `{"type":"page","userId":"u","_metadata":{"bundled":["Segment.io","Mixpanel"],"unbundled":["X"]}}`, envelope())
+	if !c.BundledWith("Mixpanel") || c.BundledWith("X") || c.BundledWith("mixpanel") {
+		t.Error("bundled list is misread")
+	}
+	if (&Call{}).BundledWith("Mixpanel") {
+		t.Error("a call without metadata is bundled")
+	}
+}

@@ -1,0 +1,78 @@
+package event
+
+import "unicode/utf8"
+
+// validate applies the rules of the call's type.
+func (c *Call) validate(emptyGroupID bool) *Rejection {
+	if utf8.RuneCountInString(c.MessageID) > MaxMessageID {
+		return reject(CodeMessageIDTooLong, "messageId", "messageId has more than %d characters", MaxMessageID)
+	}
+	if c.Type == Alias {
+		return c.validateAlias()
+	}
+	if c.UserID == "" && c.AnonymousID == "" {
+		return reject(CodeNoUserAnonID, "userId", "userId or anonymousId is required")
+	}
+	switch c.Type {
+	case Track:
+		if c.Event == "" {
+			return reject(CodeMissingEvent, "event", "track needs the name of the event, as text")
+		}
+		if len(c.Event) > MaxEventNameBytes {
+			return reject(CodeEventNameTooLong, "event", "the event's name has more than %d bytes", MaxEventNameBytes)
+		}
+	case Identify:
+		if countMembers(c.Traits) > MaxIdentifyTraits {
+			return reject(CodeTooManyTraits, "traits", "identify has more than %d traits", MaxIdentifyTraits)
+		}
+	case Group:
+		return c.validateGroup(emptyGroupID)
+	case Page, Screen, Alias:
+	}
+	return nil
+}
+
+func (c *Call) validateAlias() *Rejection {
+	if c.UserID == "" {
+		return reject(CodeNoUserAnonID, "userId", "alias needs a userId")
+	}
+	if c.PreviousID == "" {
+		return reject(CodeNoUserAnonID, "previousId", "alias needs a previousId")
+	}
+	return nil
+}
+
+func (c *Call) validateGroup(emptyGroupID bool) *Rejection {
+	switch {
+	case c.GroupID == "" && emptyGroupID:
+		return reject(CodeEmptyGroupID, "groupId", "groupId is empty")
+	case c.GroupID == "":
+		return reject(CodeNoUserAnonID, "groupId", "group needs a groupId")
+	case utf8.RuneCountInString(c.GroupID) > MaxGroupID:
+		return reject(CodeGroupIDTooLong, "groupId", "groupId has more than %d characters", MaxGroupID)
+	}
+	return nil
+}
+
+// profileSkip is the reason why profiles must not read the call, or "".
+func (c *Call) profileSkip() Code {
+	switch {
+	case c.personasDisabled():
+		return CodePersonasDisabled
+	case countMembers(c.Properties) > MaxMembers:
+		return CodeTooManyProperties
+	case countMembers(c.Traits) > MaxMembers:
+		return CodeTooManyTraits
+	}
+	return ""
+}
+
+// personasDisabled reports whether the client has switched profiles off for the call.
+func (c *Call) personasDisabled() bool {
+	for name, v := range members(c.Integrations) {
+		if (string(name) == "Personas" || string(name) == "personas") && v.Kind() == 'f' {
+			return true
+		}
+	}
+	return false
+}
