@@ -169,7 +169,7 @@ func (ref *reference) resolve(e identity.Evidence, at time.Time) string {
 				after = append(after, p.Links...)
 			}
 		}
-		rule := identity.Rule("")
+		var named string // a type that is over its limit
 		for _, link := range after {
 			typ := link.ID.Type
 			limit := ref.limit(typ)
@@ -178,12 +178,21 @@ func (ref *reference) resolve(e identity.Evidence, at time.Time) string {
 			for _, p := range owners {
 				adds = adds && held(p.Links, typ, limit.Period, at) < count
 			}
-			if count > limit.Max && adds && rule == "" {
-				rule = identity.ValueLimit
-				if limit.Period == identity.Weekly || limit.Period == identity.Monthly {
-					rule = identity.TimeLimit
-				}
+			if count <= limit.Max || !adds {
+				continue
 			}
+			// The type that is named is that of the id to go, else the most important.
+			if going := ids[len(ids)-1].Type; named == "" || typ == going || named != going && ref.rank(typ) < ref.rank(named) {
+				named = typ
+			}
+		}
+		rule := identity.Rule("")
+		switch period := ref.limit(named).Period; {
+		case named == "":
+		case period == identity.Weekly || period == identity.Monthly:
+			rule = identity.TimeLimit
+		default:
+			rule = identity.ValueLimit
 		}
 		if rule == "" {
 			break

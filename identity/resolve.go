@@ -165,12 +165,23 @@ func (g *Graph) overLimit(ids []ID, owners []*node, at time.Time) (*tally, bool)
 			t.one = 0
 		}
 	}
+	// Of several the reason to give is the type of the id that has to go, else the most
+	// important one.
+	var over *tally
+	going := ids[len(ids)-1].Type
 	for i := range g.tallies {
-		if t := &g.tallies[i]; t.total > t.limit.Max && t.total > t.largest {
+		t := &g.tallies[i]
+		if t.total <= t.limit.Max || t.total <= t.largest {
+			continue
+		}
+		if t.typ == going {
 			return t, true
 		}
+		if over == nil || g.rules.comparePriority(t.typ, over.typ) < 0 {
+			over = t
+		}
 	}
-	return nil, false
+	return over, over != nil
 }
 
 // tally is the running count of a type.
