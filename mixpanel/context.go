@@ -1,0 +1,275 @@
+package mixpanel
+
+import "strings"
+
+// fact is something that a call's context tells about the circumstances.
+type fact uint8
+
+const (
+	osName fact = iota
+	osVersion
+	browser
+	browserVersion
+	pageURL
+	referrer
+	deviceName
+	deviceManufacturer
+	deviceModel
+	advertisingID
+	carrier
+	wifi
+	bluetooth
+	cellular
+	screenWidth
+	screenHeight
+	screenDensity
+	appVersion
+	appBuild
+	campaignName
+	campaignSource
+	campaignMedium
+	campaignTerm
+	campaignContent
+	factCount
+)
+
+// platform is the kind of device, where Mixpanel's names differ by it.
+type platform uint8
+
+const (
+	anyPlatform platform = iota
+	ios
+	android
+	otherPlatform
+)
+
+// contextName says under which property a fact is known.
+type contextName struct {
+	fact     fact
+	platform platform
+	name     string
+	key      []byte // name, for comparing with the names of a call
+}
+
+// prepared fills in the keys.
+func prepared(names []contextName) []contextName {
+	for i := range names {
+		names[i].key = []byte(names[i].name)
+	}
+	return names
+}
+
+// eventContext are the properties of events. $brand and $lib_version are left out on purpose.
+var eventContext = prepared([]contextName{
+	{fact: osName, name: "$os"},
+	{fact: osVersion, name: "$os_version"},
+	{fact: browser, name: "$browser"},
+	{fact: browserVersion, name: "$browser_version"},
+	{fact: pageURL, name: "$current_url"},
+	{fact: referrer, name: "$referrer"},
+	{fact: deviceName, name: "$device"},
+	{fact: deviceManufacturer, name: "$manufacturer"},
+	{fact: deviceModel, name: "$model"},
+	{fact: advertisingID, platform: ios, name: "$ios_ifa"},
+	{fact: carrier, name: "$carrier"},
+	{fact: wifi, name: "$wifi"},
+	{fact: bluetooth, name: "$bluetooth_enabled"},
+	{fact: cellular, platform: android, name: "$has_telephone"},
+	{fact: screenWidth, name: "$screen_width"},
+	{fact: screenHeight, name: "$screen_height"},
+	{fact: screenDensity, name: "$screen_dpi"},
+	{fact: appVersion, name: "$app_version_string"},
+	{fact: appBuild, name: "$app_build_number"},
+	{fact: campaignName, name: "utm_campaign"},
+	{fact: campaignSource, name: "utm_source"},
+	{fact: campaignMedium, name: "utm_medium"},
+	{fact: campaignTerm, name: "utm_term"},
+	{fact: campaignContent, name: "utm_content"},
+})
+
+// profileContext are the properties of profiles. On iOS $ios_app_release is the
+// marketing version and $ios_app_version the build, as Mixpanel defines them.
+var profileContext = prepared([]contextName{
+	{fact: osName, name: "$os"},
+	{fact: osName, platform: android, name: "$android_os"},
+	{fact: osVersion, platform: ios, name: "$ios_version"},
+	{fact: osVersion, platform: android, name: "$android_os_version"},
+	{fact: browser, name: "$browser"},
+	{fact: browserVersion, name: "$browser_version"},
+	{fact: deviceManufacturer, name: "$manufacturer"},
+	{fact: deviceManufacturer, platform: android, name: "$android_manufacturer"},
+	{fact: deviceModel, name: "$model"},
+	{fact: deviceModel, platform: ios, name: "$ios_device_model"},
+	{fact: deviceModel, platform: android, name: "$android_model"},
+	{fact: advertisingID, platform: ios, name: "$ios_ifa"},
+	{fact: carrier, name: "$carrier"},
+	{fact: wifi, name: "$wifi"},
+	{fact: screenWidth, name: "$screen_width"},
+	{fact: screenHeight, name: "$screen_height"},
+	{fact: appVersion, platform: ios, name: "$ios_app_release"},
+	{fact: appBuild, platform: ios, name: "$ios_app_version"},
+	{fact: appVersion, platform: android, name: "$android_app_version"},
+	{fact: appBuild, platform: android, name: "$android_app_version_code"},
+})
+
+// circumstances is what the mapper reads from a call's context. All values are JSON as
+// it stands in the call; nil means that the context does not tell.
+type circumstances struct {
+	facts    [factCount][]byte
+	platform platform // otherPlatform also when the device says neither iOS nor Android
+	typed    bool     // the kind of device is known
+
+	traits    []byte // context.traits
+	library   []byte // context.library.name, a string
+	pushToken []byte // context.device.token, a string
+	ip        []byte // a string, or 0 when the call asks not to locate it
+	inactive  bool   // context.active is false: "Last Seen" must not move
+	computed  bool   // context.personas is there: an audience or trait of the engine
+}
+
+// contextPaths are the plain facts: where they stand in the context.
+var contextPaths = map[string]map[string]fact{
+	"os":      {"name": osName, "version": osVersion},
+	"network": {"carrier": carrier, "wifi": wifi, "bluetooth": bluetooth, "cellular": cellular},
+	"screen":  {"width": screenWidth, "height": screenHeight, "density": screenDensity},
+	"app":     {"version": appVersion, "build": appBuild},
+	"campaign": {
+		"name": campaignName, "source": campaignSource, "medium": campaignMedium,
+		"term": campaignTerm, "content": campaignContent,
+	},
+	"device": {
+		"name": deviceName, "manufacturer": deviceManufacturer, "model": deviceModel,
+		"advertisingId": advertisingID,
+	},
+}
+
+// readContext reads a call's context. ok is false when it is malformed.
+func (c *circumstances) readContext(text []byte) (ok bool) {
+	*c = circumstances{platform: otherPlatform}
+	var deviceType, pageReferrer, userAgent []byte
+	var m member
+	r := readObject(text)
+	for r.next(&m) {
+		switch string(m.name) {
+		case "traits":
+			if isObject(m.value) {
+				c.traits = m.value
+			}
+		case "ip":
+			c.ip = locatable(m.value)
+		case "active":
+			c.inactive = string(m.value) == "false"
+		case "personas":
+			c.computed = isObject(m.value)
+		case "userAgent":
+			userAgent = filledString(m.value)
+		case "library":
+			c.library = filledString(pick(m.value, "name"))
+		case "page":
+			c.facts[pageURL] = scalar(pick(m.value, "url"))
+			pageReferrer = scalar(pick(m.value, "referrer"))
+		case "referrer":
+			c.facts[referrer] = scalar(pick(m.value, "url"))
+		case "device":
+			deviceType = filledString(pick(m.value, "type"))
+			c.pushToken = filledString(pick(m.value, "token"))
+			c.gather(contextPaths["device"], m.value)
+		case "os", "network", "screen", "app", "campaign":
+			c.gather(contextPaths[string(m.name)], m.value)
+		}
+	}
+	if c.facts[referrer] == nil {
+		c.facts[referrer] = pageReferrer
+	}
+	c.choosePlatform(deviceType)
+	if userAgent != nil {
+		name, version := browserOf(string(unquote(userAgent)))
+		if name != "" {
+			c.facts[browser] = appendString(nil, name)
+		}
+		if version != "" {
+			c.facts[browserVersion] = appendString(nil, version)
+		}
+	}
+	return !r.bad
+}
+
+// choosePlatform believes the device type, else the name of the library, else the system's.
+func (c *circumstances) choosePlatform(deviceType []byte) {
+	for _, hint := range [][]byte{deviceType, c.library, filledString(c.facts[osName])} {
+		if hint == nil {
+			continue
+		}
+		text := strings.ToLower(string(hint))
+		decisive := len(deviceType) > 0
+		switch {
+		case strings.Contains(text, "android"):
+			c.platform, c.typed = android, true
+		case text == `"ios"`, !decisive && (strings.Contains(text, "ios") || strings.Contains(text, "ipados")):
+			c.platform, c.typed = ios, true
+		case decisive:
+			c.typed = true
+		}
+		if c.typed {
+			return
+		}
+	}
+}
+
+// gather takes the scalars of object that paths asks for.
+func (c *circumstances) gather(paths map[string]fact, object []byte) {
+	if !isObject(object) {
+		return
+	}
+	var m member
+	for r := readObject(object); r.next(&m); {
+		if f, wanted := paths[string(m.name)]; wanted {
+			c.facts[f] = scalar(m.value)
+		}
+	}
+}
+
+// applies tells whether a name is used on platform p.
+func (n *contextName) applies(p platform) bool {
+	return n.platform == anyPlatform || n.platform == p
+}
+
+// pick is the member of object with that name, or nil.
+func pick(object []byte, name string) []byte {
+	if !isObject(object) {
+		return nil
+	}
+	var m member
+	for r := readObject(object); r.next(&m); {
+		if string(m.name) == name {
+			return m.value
+		}
+	}
+	return nil
+}
+
+// scalar is value, unless it is null, empty text, a list or an object.
+func scalar(value []byte) []byte {
+	if isNull(value) || isList(value) || isObject(value) || string(value) == `""` {
+		return nil
+	}
+	return value
+}
+
+// filledString is value if it is text that is not empty.
+func filledString(value []byte) []byte {
+	if isString(value) && string(value) != `""` {
+		return value
+	}
+	return nil
+}
+
+var noLocation = []byte("0")
+
+// locatable reads an IP address: text, or 0 for "do not locate"; nil when there is none.
+func locatable(value []byte) []byte {
+	if string(value) == "0" || string(value) == `"0"` {
+		return noLocation
+	}
+	return filledString(value)
+}

@@ -1,0 +1,157 @@
+package mixpanel
+
+import (
+	"crypto/sha1" //nolint:gosec // what a version 5 UUID is made of
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"muster/event"
+)
+
+// devicePrefix marks the distinct id of somebody anonymous under simplified id merge.
+const devicePrefix = "$device:"
+
+// refused are the ids that Mixpanel takes for a mistake of the client, lower case.
+var refused = map[string]bool{
+	"00000000-0000-0000-0000-000000000000": true,
+	"anon":                                 true, "anonymous": true, "nil": true, "none": true, "null": true,
+	"n/a": true, "na": true, "undefined": true, "unknown": true, "<nil>": true,
+	"0": true, "-1": true, "true": true, "false": true, "[]": true, "{}": true,
+}
+
+// refusedID tells whether Mixpanel takes id for a mistake.
+func refusedID(id string) bool {
+	if len(id) > 9 && len(id) != 36 {
+		return false
+	}
+	return refused[strings.ToLower(id)]
+}
+
+// person is how Mixpanel shall know whoever made a call.
+type person struct {
+	distinctID string // what events and profile records are addressed to
+	user       string // "" for somebody anonymous
+	device     string // the anonymous id, "" when there is none or Mixpanel refuses it
+	warnings   Warnings
+}
+
+// personOf chooses the ids of a call: the user id if there is one, else the anonymous id.
+func personOf(c *event.Call, simplified bool) (person, *Rejection) {
+	p := person{user: strings.TrimSpace(c.UserID), device: strings.TrimSpace(c.AnonymousID)}
+	if simplified {
+		p.device = strings.TrimPrefix(p.device, devicePrefix)
+	}
+	switch {
+	case p.user != "":
+		p.distinctID = p.user
+	case p.device != "":
+		p.distinctID = p.device
+	default:
+		return p, reject(CodeNoDistinctID, "userId or anonymousId is required")
+	}
+	if refusedID(p.distinctID) {
+		return p, &Rejection{
+			Code:   CodeBadDistinctID,
+			Reason: "distinct_id " + string(appendString(nil, p.distinctID)) + " is a placeholder that Mixpanel refuses",
+			Hint:   "the client sends it in place of a missing userId or anonymousId",
+		}
+	}
+	// A placeholder as device id would link everybody who has it to one user.
+	if refusedID(p.device) {
+		p.device, p.warnings = "", WarnDeviceID
+	}
+	if simplified && p.user == "" {
+		p.distinctID = devicePrefix + p.device
+	}
+	return p, nil
+}
+
+// maxAge is the age of a call in years from which on it is refused.
+const maxAge = 5
+
+// maxAhead is how far in the future Mixpanel accepts an event.
+const maxAhead = time.Hour
+
+// momentOf is when a call happened. A time in the future is replaced by the time of
+// receipt: the answer must not change between two attempts, or Mixpanel would
+// count the event twice.
+func momentOf(c *event.Call, now time.Time) (time.Time, Warnings) {
+	at := c.Timestamp
+	for _, fallback := range [...]time.Time{c.OriginalTimestamp, c.ReceivedAt, now} {
+		if !at.IsZero() {
+			break
+		}
+		at = fallback
+	}
+	received := c.ReceivedAt
+	if received.IsZero() {
+		received = now
+	}
+	if at.Sub(received) > maxAhead {
+		return received, WarnFutureTime
+	}
+	return at, 0
+}
+
+// tooOld is the rejection of a call that happened more than five years before now, or nil.
+func tooOld(at, now time.Time) *Rejection {
+	// Cheap for the usual case: five years have 1,826 days or more.
+	if now.Sub(at) < maxAge*365*24*time.Hour || !at.Before(now.UTC().AddDate(-maxAge, 0, 0)) {
+		return nil
+	}
+	r := reject(CodeTooOld, "Timestamp must be within the last 5 years")
+	if at.UTC().Year() == 1970 {
+		r.Hint = "the year is 1970: the client sent something other than a time"
+	}
+	return r
+}
+
+// DefaultInsertIDNamespace is the namespace of $insert_id: the version 5 UUID of
+// "mixpanel.com" in the DNS namespace.
+const DefaultInsertIDNamespace = "92322da4-9fad-581d-9be4-0cba4b7cfd19"
+
+// insertID derives the id by which Mixpanel recognises a repeated event: the version 5 UUID
+// of "messageId:projectId:eventName". The event's name is part of it because one
+// page call can become several events.
+func insertID(namespace [16]byte, messageID, projectID, eventName string) string {
+	var room [192]byte
+	text := append(room[:0], namespace[:]...)
+	text = append(text, messageID...)
+	text = append(text, ':')
+	text = append(text, projectID...)
+	text = append(text, ':')
+	text = append(text, eventName...)
+	sum := sha1.Sum(text) //nolint:gosec // see the import
+	sum[6] = sum[6]&0x0f | 0x50
+	sum[8] = sum[8]&0x3f | 0x80
+
+	var id [36]byte
+	hex.Encode(id[0:8], sum[0:4])
+	hex.Encode(id[9:13], sum[4:6])
+	hex.Encode(id[14:18], sum[6:8])
+	hex.Encode(id[19:23], sum[8:10])
+	hex.Encode(id[24:36], sum[10:16])
+	id[8], id[13], id[18], id[23] = '-', '-', '-', '-'
+	return string(id[:])
+}
+
+// isUUIDv4 tells whether id has the form that $identify demands of an anonymous id.
+func isUUIDv4(id string) bool {
+	if len(id) != 36 || id[14] != '4' || !strings.ContainsRune("89abAB", rune(id[19])) {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+				return false
+			}
+		}
+	}
+	return true
+}
