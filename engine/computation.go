@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"time"
+
+	"muster/identity"
+	"muster/query"
+)
+
+// Status is where a computation stands in its life.
+type Status string
+
+// The statuses of a computation.
+const (
+	Preparing   Status = "preparing"   // waits for its backfill
+	Backfilling Status = "backfilling" // its first backfill is under way
+	Live        Status = "live"
+	Disabled    Status = "disabled" // neither computed nor told; values stay as they are
+	Failed      Status = "failed"
+	Deleted     Status = "deleted"
+)
+
+// Computation is an audience or a computed trait.
+type Computation struct {
+	ID                int64
+	Key               string // the name of its value on the profile and in destinations; never changes
+	Name              string
+	Description       string
+	Kind              query.Purpose
+	IncludeAnonymous  bool
+	IncludeHistorical bool
+	BackfillDays      int // 0: all history
+	Status            Status
+	StatusReason      string
+	CreatedAt         time.Time
+
+	// Current is the version that serves; nil before the first backfill is complete.
+	Current *Version
+	// Next is a version that waits for its backfill or is in it; nil when there is none.
+	// Profiles that the backfill has done are served by it already.
+	Next *Version
+
+	Connections []*Connection
+}
+
+// Version is one definition of a computation.
+type Version struct {
+	Computation *Computation
+	Number      int
+	Definition  *query.Definition
+	Schedule    string           // cron text; empty for realtime
+	Leaves      map[string]*Leaf // by canonical text: the stored leaves of Definition.Leaves
+	BackfillID  int64            // 0 while it waits for one
+	AsOf        time.Time        // scheduled: the slot that a backfill computes it as of
+}
+
+// Scheduled tells whether the clock alone can change the version's values.
+func (v *Version) Scheduled() bool { return v.Schedule != "" }
+
+// Leaf is a stored leaf: equal ones of several definitions are one.
+type Leaf struct {
+	*query.Leaf
+	ID       int64
+	Schedule string    // of the window; empty without one
+	SinceSeq int64     // only events that arrived later count
+	Since    time.Time // only events stamped at or after count; zero: all
+	Built    bool      // states are complete for every profile
+
+	// Mark is where a backfill builds the states up to; slots then move it on, in the
+	// database only.
+	Mark
+}
+
+// Mark says what a leaf's states hold. A leaf with a window holds the events that
+// arrived up to Cut and are in the window at AsOf. One without holds the events up to
+// Cut once it is built, and later ones from the start.
+type Mark struct {
+	Cut  int64
+	AsOf time.Time // zero without a window
+}
+
+// Live tells whether events are folded into the states as they are ingested; the
+// others change at slots (with a window) or are replayed (not foldable).
+func (l *Leaf) Live() bool { return l.Foldable && l.Window == nil }
+
+// counts tells whether an event belongs to the leaf at all, whatever the window.
+func (l *Leaf) counts(e *query.Event) bool {
+	return e.Arrival > l.SinceSeq && !e.Time.Before(l.Since) && l.Match(e)
+}
+
+// inWindow tells whether an event stamped t is in the leaf's window at asOf.
+func (l *Leaf) inWindow(t, asOf time.Time) bool {
+	if l.Window == nil {
+		return true
+	}
+	return !t.Before(asOf.Add(-l.Window.Far)) && !t.After(asOf.Add(-l.Window.Near))
+}
+
+// Connection is a computation told to a destination.
+type Connection struct {
+	ID            int64
+	Computation   *Computation
+	Destination   *Destination
+	Emit          Emit
+	EnteredEvent  string
+	ExitedEvent   string
+	ComputedEvent string
+	Strategy      identity.Strategy
+}
+
+// Emit is the form in which a change is told.
+type Emit string
+
+// The forms. EmitBoth tells each change in both.
+const (
+	EmitIdentify Emit = "identify" // a property of the profile
+	EmitTrack    Emit = "track"    // an event
+	EmitBoth     Emit = "both"
+)
+
+// Destination is whom changes are told to.
+type Destination struct {
+	ID           int64
+	Name         string
+	Kind         string
+	Paused       bool
+	HaltedReason string
+}
+
+// Backfill is a walk over all profiles in the order of (bucket, number).
+type Backfill struct {
+	ID           int64
+	Cut          int64 // events that arrived up to this one are the backfill's
+	MaxProfileID int64 // younger profiles are complete from birth
+	AtBucket     int   // profiles up to (AtBucket, AtProfileID) are done
+	AtProfileID  int64
+	Total, Done  int64 // profiles
+	EventsRead   int64
+	StartedAt    time.Time
+}
+
+// Covers tells whether the backfill has done the profile, or need not do it.
+func (b *Backfill) Covers(p *Profile) bool {
+	return p.ID > b.MaxProfileID || p.Bucket < b.AtBucket || p.Bucket == b.AtBucket && p.ID <= b.AtProfileID
+}

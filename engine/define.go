@@ -1,0 +1,268 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"muster/identity"
+	"muster/query"
+)
+
+// DefaultSchedule recomputes windowed definitions hourly, at minute 0 UTC.
+const DefaultSchedule = "0 * * * *"
+
+// Definition is what an operator says a computation is to be.
+type Definition struct {
+	Key               string // empty: from Name
+	Name              string // empty: Key
+	Description       string
+	Kind              query.Purpose
+	Query             string
+	Schedule          string // cron text for definitions with a window; empty: DefaultSchedule
+	IncludeAnonymous  bool
+	IncludeHistorical bool
+	BackfillDays      int
+	Connections       []ConnectionDefinition
+}
+
+// ConnectionDefinition says to whom a computation is told, and how. Empty fields have
+// the defaults of the field: identify, Audience Entered, Audience Exited, Trait Computed, all.
+type ConnectionDefinition struct {
+	Destination                              string
+	Emit                                     Emit
+	EnteredEvent, ExitedEvent, ComputedEvent string
+	Strategy                                 identity.Strategy
+}
+
+// DefinitionError is a definition that was refused.
+type DefinitionError struct {
+	Key         string
+	Message     string
+	Diagnostics query.Diagnostics // of the query, if that is what is wrong
+}
+
+// Error names the computation and what is wrong with it.
+func (e *DefinitionError) Error() string {
+	if len(e.Diagnostics) > 0 {
+		return fmt.Sprintf("%s: %s", e.Key, strings.TrimSpace(e.Diagnostics.Render()))
+	}
+	return fmt.Sprintf("%s: %s", e.Key, e.Message)
+}
+
+// KeyFromName derives a computation's key: lower case, each white space an underscore,
+// every other character outside a-z, 0-9 and _ left out. It is empty when nothing is left.
+func KeyFromName(name string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(name) {
+		switch {
+		case unicode.IsSpace(r):
+			b.WriteByte('_')
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_':
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// reservedKeys cannot be keys of computations: they mean something else on profiles,
+// in our payloads, or in Mixpanel (docs/concepts.md, keys).
+var reservedKeys = func() map[string]bool {
+	keys := map[string]bool{}
+	for key := range strings.FieldsSeq(`address age avatar birthday company created created_at createdat
+		description email first_name firstname gender id last_name lastname name phone title username website
+		audience_key audience_name trait_key length bucket token time distinct_id ip revenue`) {
+		keys[key] = true
+	}
+	return keys
+}()
+
+// Define creates computations and edits those that exist, all in one transaction, and
+// returns what was refused, key by key; the others are taken. An edit that changes the
+// meaning becomes a new version, which serves once its backfill is complete. One that
+// changes nothing changes nothing.
+func (e *Engine) Define(ctx context.Context, definitions []Definition, now time.Time) ([]*DefinitionError, error) {
+	var refused []*DefinitionError
+	err := e.repo.Transact(ctx, func(tx Tx) error {
+		refused = nil
+		if err := tx.CloseGate(ctx); err != nil {
+			return err
+		}
+		for _, def := range definitions {
+			// Read anew for each: one may read another that was defined just before it.
+			c, err := tx.Catalog(ctx)
+			if err != nil {
+				return err
+			}
+			err = define(ctx, tx, c, def, now)
+			if bad := (*DefinitionError)(nil); errors.As(err, &bad) {
+				refused = append(refused, bad)
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("define: %w", err)
+	}
+	return refused, nil
+}
+
+func define(ctx context.Context, tx Tx, c *Catalog, def Definition, now time.Time) error {
+	if err := def.complete(); err != nil {
+		return err
+	}
+	compiled, diagnostics := query.Compile(def.Query, query.CheckOptions{
+		Purpose: def.Kind, Level: query.Users, Key: def.Key, Reads: c.Reads,
+	})
+	if compiled == nil {
+		return &DefinitionError{Key: def.Key, Message: "its query is refused", Diagnostics: diagnostics}
+	}
+	if compiled.Class != query.Scheduled {
+		def.Schedule = ""
+	}
+	connections, err := c.connect(def)
+	if err != nil {
+		return err
+	}
+	old := c.byKey[def.Key]
+	comp := &Computation{
+		Key: def.Key, Name: def.Name, Description: def.Description, Kind: def.Kind,
+		IncludeAnonymous: def.IncludeAnonymous, IncludeHistorical: def.IncludeHistorical, BackfillDays: def.BackfillDays,
+		Status: Preparing, CreatedAt: now,
+	}
+	version := &Version{Computation: comp, Number: 1, Definition: compiled, Schedule: def.Schedule}
+	if old != nil {
+		if old.Kind != def.Kind {
+			return &DefinitionError{Key: def.Key, Message: fmt.Sprintf("it is a %s already and cannot become a %s; delete it first, or choose another key", old.Kind, def.Kind)}
+		}
+		if old.IncludeAnonymous != def.IncludeAnonymous {
+			return &DefinitionError{Key: def.Key, Message: "include_anonymous cannot be edited; delete the computation and define it anew under another key"}
+		}
+		if before := old.newest(); before != nil {
+			if before.Definition.Text() == compiled.Text() && before.Schedule == def.Schedule {
+				version = nil
+			} else {
+				version.Number = before.Number + 1
+			}
+		}
+		comp.ID, comp.Status, comp.CreatedAt = old.ID, old.Status, old.CreatedAt
+	}
+	sinceSeq, since := int64(0), time.Time{}
+	if !def.IncludeHistorical {
+		if sinceSeq, err = tx.LastSeq(ctx); err != nil {
+			return err
+		}
+	} else if def.BackfillDays > 0 {
+		since = comp.CreatedAt.AddDate(0, 0, -def.BackfillDays)
+	}
+	if version != nil {
+		version.Leaves = make(map[string]*Leaf, len(compiled.Leaves))
+		for _, l := range compiled.Leaves {
+			leaf := &Leaf{Leaf: l, SinceSeq: sinceSeq, Since: since}
+			if len(l.Windows) > 0 {
+				leaf.Schedule = def.Schedule
+			}
+			version.Leaves[l.Text] = leaf
+		}
+	}
+	return tx.SaveComputation(ctx, comp, version, connections, now)
+}
+
+// complete fills in defaults and checks what does not need the query.
+func (def *Definition) complete() error {
+	if def.Key == "" {
+		def.Key = KeyFromName(def.Name)
+	}
+	if def.Name == "" {
+		def.Name = def.Key
+	}
+	fault := func(format string, args ...any) error {
+		key := def.Key
+		if key == "" {
+			key = def.Name
+		}
+		return &DefinitionError{Key: key, Message: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case def.Key == "":
+		return fault("no key can be made of the name %q: give one of a-z, 0-9 and _", def.Name)
+	case def.Key != KeyFromName(def.Key) || len(def.Key) > 255:
+		return fault("the key must have 1 to 255 characters of a-z, 0-9 and _")
+	case reservedKeys[def.Key] || strings.HasPrefix(def.Key, "mp_"):
+		return fault("the key %q means something else on profiles or in Mixpanel: choose another", def.Key)
+	case len([]rune(def.Name)) > 255:
+		return fault("the name is longer than 255 characters")
+	case def.Kind != query.Audience && def.Kind != query.Trait:
+		return fault("the kind must be audience or trait, not %q", def.Kind)
+	case def.BackfillDays < 0 || def.BackfillDays > 36500:
+		return fault("backfill_days must be 1 to 36500")
+	}
+	if def.Schedule == "" {
+		def.Schedule = DefaultSchedule
+	}
+	return nil
+}
+
+// connect finds the destinations of a definition's connections.
+func (c *Catalog) connect(def Definition) ([]*Connection, error) {
+	var connections []*Connection
+	for _, cd := range def.Connections {
+		conn := &Connection{
+			Emit: orDefault(cd.Emit, EmitIdentify), Strategy: orDefault(cd.Strategy, identity.All),
+			EnteredEvent: orDefault(cd.EnteredEvent, "Audience Entered"), ExitedEvent: orDefault(cd.ExitedEvent, "Audience Exited"),
+			ComputedEvent: orDefault(cd.ComputedEvent, "Trait Computed"),
+		}
+		for _, d := range c.Destinations {
+			if d.Name == cd.Destination {
+				conn.Destination = d
+			}
+		}
+		switch {
+		case conn.Destination == nil:
+			return nil, &DefinitionError{Key: def.Key, Message: fmt.Sprintf("there is no destination %q", cd.Destination)}
+		case conn.Emit != EmitIdentify && conn.Emit != EmitTrack && conn.Emit != EmitBoth:
+			return nil, &DefinitionError{Key: def.Key, Message: fmt.Sprintf("emit must be identify, track or both, not %q", cd.Emit)}
+		case !conn.Strategy.Valid():
+			return nil, &DefinitionError{Key: def.Key, Message: fmt.Sprintf("id_strategy must be all, first or last, not %q", cd.Strategy)}
+		}
+		connections = append(connections, conn)
+	}
+	return connections, nil
+}
+
+// Remove deletes a computation. Nothing is sent; its last values stay on the profiles
+// as plain traits, and readers go on with them. It answers false if there is none.
+func (e *Engine) Remove(ctx context.Context, key string, now time.Time) (bool, error) {
+	found := false
+	err := e.repo.Transact(ctx, func(tx Tx) error {
+		if err := tx.CloseGate(ctx); err != nil {
+			return err
+		}
+		c, err := tx.Catalog(ctx)
+		if err != nil {
+			return err
+		}
+		comp := c.byKey[key]
+		if found = comp != nil; !found {
+			return nil
+		}
+		return tx.DeleteComputation(ctx, comp, now)
+	})
+	if err != nil {
+		return false, fmt.Errorf("remove %s: %w", key, err)
+	}
+	return found, nil
+}
+
+func orDefault[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}

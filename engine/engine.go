@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"context"
+	"sync/atomic"
+
+	"muster/identity"
+)
+
+// Engine computes: it ingests calls, runs slots and backfills, and keeps what the
+// ledger says and what is queued in step with it.
+// It is safe for concurrent use, also by several processes on one database.
+type Engine struct {
+	repo    Repository
+	rules   *identity.Rules
+	catalog atomic.Pointer[Catalog]
+}
+
+// New returns an engine that works on the repository and joins identities by the rules.
+func New(repo Repository, rules *identity.Rules) *Engine {
+	return &Engine{repo: repo, rules: rules}
+}
+
+// current is the catalog as of the transaction, read anew only if it has changed.
+func (e *Engine) current(ctx context.Context, tx Tx) (*Catalog, error) {
+	version, err := tx.CatalogVersion(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if c := e.catalog.Load(); c != nil && c.Version == version {
+		return c, nil
+	}
+	c, err := tx.Catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.catalog.Store(c)
+	return c, nil
+}
+
+// Catalog reads what is defined now.
+func (e *Engine) Catalog(ctx context.Context) (*Catalog, error) {
+	var c *Catalog
+	err := e.repo.Transact(ctx, func(tx Tx) (err error) {
+		c, err = e.current(ctx, tx)
+		return err
+	})
+	return c, err
+}

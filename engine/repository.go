@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"muster/identity"
+	"muster/query"
+)
+
+// ErrAgain is returned by a Tx when the transaction has lost a race that it wins
+// when it is begun anew. Repository.Transact does so by itself.
+var ErrAgain = errors.New("the transaction must be begun again")
+
+// Repository is the storage that the engine works on.
+type Repository interface {
+	// Transact runs f in one transaction. It begins anew, with a new Tx, when the
+	// database or f asks for it: deadlock, serialisation failure, ErrAgain.
+	Transact(ctx context.Context, f func(Tx) error) error
+	// Prepare makes room outside of any transaction: partitions for the instants, numbers for the names.
+	Prepare(ctx context.Context, names []string, instants []time.Time) error
+}
+
+// Tx is one transaction. Whatever is read of a profile is read after it was locked.
+type Tx interface {
+	// ShareGate lets this transaction in together with other ingesting ones; CloseGate
+	// waits until all of them are over and keeps new ones out until the end of this one.
+	ShareGate(ctx context.Context) error
+	CloseGate(ctx context.Context) error
+
+	// CatalogVersion is the number that every change of the definitions raises.
+	CatalogVersion(ctx context.Context) (int64, error)
+	// Catalog reads the definitions.
+	Catalog(ctx context.Context) (*Catalog, error)
+	// Running reads the progress of the running backfill; nil: none runs.
+	Running(ctx context.Context) (*Backfill, error)
+
+	// ClaimMessages notes message ids and answers which of them are new.
+	ClaimMessages(ctx context.Context, ids []string, now time.Time) ([]bool, error)
+
+	// Owners finds the profiles of external ids; unknown ones are left out.
+	Owners(ctx context.Context, ids []identity.ID) (map[identity.ID]identity.ProfileID, error)
+	// LockProfiles locks profiles, in ascending order of (bucket, number), and reads
+	// their ids. Those that are gone (merged or deleted meanwhile) are left out.
+	LockProfiles(ctx context.Context, ids []int64) ([]identity.Profile, error)
+	// Heirs says into which profiles those that are gone were merged; deleted ones are left out.
+	Heirs(ctx context.Context, gone []int64) (map[int64]int64, error)
+	// NewProfileIDs draws numbers for new profiles, higher than all before.
+	NewProfileIDs(ctx context.Context, n int) ([]int64, error)
+	// SaveIdentity writes new profiles, ids and merges. ErrAgain: another transaction
+	// has taken one of the ids.
+	SaveIdentity(ctx context.Context, d identity.Diff, violations []Violation, origin map[identity.ID]string, now time.Time) error
+	// MoveProfiles gives everything of merged profiles to their survivors, but their states.
+	MoveProfiles(ctx context.Context, merges []MergedBy, now time.Time) error
+
+	// SetTraits writes traits where they are newer than what is stored.
+	SetTraits(ctx context.Context, traits []TraitWrite) error
+	// Load reads into the profiles what is wanted of each.
+	Load(ctx context.Context, wants []Want) error
+	// DropStates removes all states of profiles that are no more.
+	DropStates(ctx context.Context, ids []int64) error
+	// Save writes what has changed of the profiles: states, values, ledger, history, due looks.
+	Save(ctx context.Context, profiles []*Profile) error
+
+	// NewSeqs draws n places in the order of arrival, ascending and higher than all before
+	// for every profile that is locked.
+	NewSeqs(ctx context.Context, n int) ([]int64, error)
+	// AppendEvents stores events.
+	AppendEvents(ctx context.Context, events []StoredEvent) error
+	// Enqueue appends the profiles' messages to the queue. It takes a lock that is held to
+	// the end of the transaction, so it comes last.
+	Enqueue(ctx context.Context, profiles []*Profile, now time.Time) error
+
+	// LastSeq is the last place in the order of arrival. With the gate closed, no event
+	// with a smaller one can turn up later.
+	LastSeq(ctx context.Context) (int64, error)
+	// ScanEvents reads a slice of the event log, in any order.
+	ScanEvents(ctx context.Context, s EventScan, yield func(profileID int64, e *query.Event) error) error
+	// LockMarks reads how far the states of leaves have come, and keeps other slots off them.
+	LockMarks(ctx context.Context, leaves []int64) (map[int64]Mark, error)
+	// LastSlot is the latest instant that any of the versions' values are as of, and keeps
+	// other slots of them waiting.
+	LastSlot(ctx context.Context, versions []*Version) (time.Time, error)
+	// SetMarks stores how far they are now, and the instant that the versions' values are as of.
+	SetMarks(ctx context.Context, marks map[int64]Mark, versions []*Version, asOf time.Time) error
+	// Due finds the profiles that versions must look at by the instant.
+	Due(ctx context.Context, versions []*Version, by time.Time, yield func(profileID, computationID int64)) error
+	// RecordSlot notes what a slot did for each computation.
+	RecordSlot(ctx context.Context, versions []*Version, slot, now time.Time, result SlotResult) error
+
+	// StartBackfill notes a backfill for the versions, and marks their new leaves with the
+	// cut and, where they have windows, with the marks of their schedule's other leaves,
+	// else with asOf of the schedule.
+	StartBackfill(ctx context.Context, versions []*Version, cut int64, asOf map[string]time.Time, now time.Time) error
+	// LockBackfill locks and reads the running backfill; nil: none runs.
+	LockBackfill(ctx context.Context) (*Backfill, error)
+	// NextProfiles locks the next profiles of the walk and reads their ids.
+	NextProfiles(ctx context.Context, b *Backfill, n int) ([]identity.Profile, error)
+	// SetBackfill stores the progress and adds to what the runs did.
+	SetBackfill(ctx context.Context, b *Backfill, tallies []*Tally) error
+	// FinishBackfill lets the versions of the running backfill serve, if there is one.
+	FinishBackfill(ctx context.Context, now time.Time) error
+
+	// SaveComputation creates or edits a computation; version nil: its definition stays.
+	SaveComputation(ctx context.Context, c *Computation, version *Version, connections []*Connection, now time.Time) error
+	// DeleteComputation retires a computation and makes its values plain traits.
+	DeleteComputation(ctx context.Context, c *Computation, now time.Time) error
+
+	// History reads events of profiles, ordered by profile.
+	History(ctx context.Context, h HistoryQuery, yield func(profileID int64, e *query.Event) error) error
+}
+
+// Want is what has to be known of a profile.
+type Want struct {
+	Profile      *Profile
+	Leaves       []*Leaf        // their states
+	Computations []*Computation // their values
+	Connections  []*Connection  // their ledgers
+	Traits       []string       // trait keys
+}
+
+// TraitWrite is a trait that a call sets, or removes if Value is nil.
+type TraitWrite struct {
+	ProfileID int64
+	Key       string
+	Value     jsontext.Value
+	At        time.Time // the call's timestamp
+	Arrival   int64
+}
+
+// StoredEvent is an event as the log keeps it.
+type StoredEvent struct {
+	ProfileID int64
+	MessageID string
+	SourceID  int64
+	*query.Event
+}
+
+// Violation is an id that an identity rule kept from a profile.
+type Violation struct {
+	identity.Violation
+	ProfileID int64
+	MessageID string
+}
+
+// MergedBy is a merge with the call that caused it.
+type MergedBy struct {
+	identity.Merge
+	MessageID string
+}
+
+// HistoryQuery selects events of profiles.
+type HistoryQuery struct {
+	Profiles []int64 // these; must be locked
+	Names    []string
+	UpTo     int64 // events that arrived up to this one; 0: all
+}
+
+// EventScan selects a slice of the event log.
+type EventScan struct {
+	Names    []string
+	AfterSeq int64 // events that arrived later than this one ...
+	UpToSeq  int64 // ... and not later than this one
+	Range    *TimeRange
+}
+
+// TimeRange is a span of timestamps, both ends included.
+type TimeRange struct{ From, To time.Time }
