@@ -1,0 +1,170 @@
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/golang-migrate/migrate/v4"
+	"github.com/golang-migrate/migrate/v4/database"
+	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// Up brings the database to the newest version and returns the migrations that it
+// applied. Several processes may call it at once: one works, the others wait.
+// When the context ends, a migration that is running is still finished; the ones after it are not begun.
+//
+// The error is a *FailedError if a file failed, a *DirtyError if one was cut off
+// earlier, a *NewerError if the database is ahead of this program.
+func Up(ctx context.Context, dsn string) ([]Migration, error) {
+	return up(ctx, dsn, embedded)
+}
+
+// Down takes all migrations back, and with them all data. It is for tests.
+func Down(ctx context.Context, dsn string) error {
+	r, err := open(ctx, dsn, embedded)
+	if err != nil {
+		return err
+	}
+	return r.close(r.run(ctx, (*migrate.Migrate).Down))
+}
+
+func up(ctx context.Context, dsn string, files fs.FS) ([]Migration, error) {
+	r, err := open(ctx, dsn, files)
+	if err != nil {
+		return nil, err
+	}
+	before, err := r.status(ctx)
+	if err != nil {
+		return nil, r.close(err)
+	}
+	if err := before.newer(); err != nil {
+		return nil, r.close(err)
+	}
+	if err := r.run(ctx, (*migrate.Migrate).Up); err != nil {
+		return nil, r.close(err)
+	}
+	after, err := r.status(ctx)
+	if err := r.close(err); err != nil {
+		return nil, err
+	}
+	var applied []Migration
+	for i, m := range after.Migrations {
+		if m.Applied() && !before.Migrations[i].Applied() {
+			applied = append(applied, m)
+		}
+	}
+	return applied, nil
+}
+
+// migrationsTable is golang-migrate's, in Schema; its name goes into the lock's id.
+const migrationsTable = "schema_migrations"
+
+// runner joins golang-migrate with one database.
+type runner struct {
+	config *pgx.ConnConfig
+	steps  []step
+	driver *lockDriver
+	*migrate.Migrate
+}
+
+// open connects, and makes the tables that tell which migrations are in.
+func open(ctx context.Context, dsn string, files fs.FS) (*runner, error) {
+	all, err := steps(files)
+	if err != nil {
+		return nil, err
+	}
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	config.RuntimeParams["search_path"] = Schema
+	if err := prepare(ctx, config); err != nil {
+		return nil, fmt.Errorf("prepare schema %s for migrations: %w", Schema, err)
+	}
+	r := &runner{config: config, steps: all}
+	if r.driver, err = openDriver(ctx, config); err != nil {
+		return nil, fmt.Errorf("open the database for migrations: %w", err)
+	}
+	plain, err := iofs.New(files, ".")
+	if err != nil {
+		return nil, errors.Join(err, r.driver.Close())
+	}
+	byVersion := make(map[uint]step, len(all))
+	for _, s := range all {
+		byVersion[s.Version] = s
+	}
+	r.Migrate, err = migrate.NewWithInstance("files", recorded{plain, byVersion}, Schema, r.driver)
+	if err != nil {
+		return nil, errors.Join(err, plain.Close(), r.driver.Close())
+	}
+	r.LockTimeout = 24 * time.Hour            // the context is what ends the waiting
+	r.PrefetchMigrations = uint(len(all)) + 1 // so that a failure leaves no goroutine behind that wants to read on
+	return r, nil
+}
+
+// run applies a golang-migrate operation, which knows no context.
+func (r *runner) run(ctx context.Context, operation func(*migrate.Migrate) error) error {
+	stop := context.AfterFunc(ctx, func() { r.GracefulStop <- true })
+	defer stop()
+	err := operation(r.Migrate)
+	if err == nil || errors.Is(err, migrate.ErrNoChange) {
+		return ctx.Err() // a stopped run returns nil
+	}
+	if ctx.Err() != nil && !r.driver.locked {
+		return ctx.Err()
+	}
+	return r.explain(context.WithoutCancel(ctx), err)
+}
+
+// close ends the session; the error given comes first.
+func (r *runner) close(err error) error {
+	errSource, errDatabase := r.Migrate.Close()
+	return errors.Join(err, errSource, errDatabase)
+}
+
+// lockDriver is golang-migrate's driver, made to stop waiting for another
+// process's migrations when the context ends.
+type lockDriver struct {
+	database.Driver
+	ctx    context.Context
+	conn   *pgx.Conn
+	locked bool // the lock was taken at least once
+}
+
+func openDriver(ctx context.Context, config *pgx.ConnConfig) (*lockDriver, error) {
+	d := &lockDriver{ctx: ctx}
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
+		d.conn = conn
+		return nil
+	}))
+	db.SetMaxOpenConns(1)
+	driver, err := withInstance(db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	d.Driver = driver
+	return d, nil
+}
+
+func withInstance(db *sql.DB) (database.Driver, error) {
+	return migratepgx.WithInstance(db, &migratepgx.Config{SchemaName: Schema, MigrationsTable: migrationsTable})
+}
+
+// Lock waits for the advisory lock on the schema.
+func (d *lockDriver) Lock() error {
+	stop := context.AfterFunc(d.ctx, func() {
+		// The request goes over a connection of its own; the wait then fails.
+		_ = d.conn.PgConn().CancelRequest(context.WithoutCancel(d.ctx))
+	})
+	defer stop()
+	err := d.Driver.Lock()
+	d.locked = d.locked || err == nil
+	return err
+}

@@ -1,0 +1,57 @@
+package migrations
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/golang-migrate/migrate/v4/database"
+	"github.com/jackc/pgx/v5"
+)
+
+// Repair sorts out a database whose migration was cut off (State.Dirty): it looks
+// up in the history what is really there, and sets golang-migrate's version to it.
+// It waits for a migration that another process is running. Afterwards Up goes on;
+// a database that needs no repair is left alone.
+func Repair(ctx context.Context, dsn string) (State, error) {
+	return repair(ctx, dsn, embedded)
+}
+
+func repair(ctx context.Context, dsn string, files fs.FS) (State, error) {
+	r, err := open(ctx, dsn, files)
+	if err != nil {
+		return State{}, err
+	}
+	err = r.driver.Lock()
+	if err != nil {
+		return State{}, r.close(err)
+	}
+	s, err := r.repair(ctx)
+	return s, r.close(errors.Join(err, r.driver.Unlock()))
+}
+
+// repair is Repair, under the lock.
+func (r *runner) repair(ctx context.Context) (s State, err error) {
+	err = session(ctx, r.config, func(conn *pgx.Conn) error {
+		history, err := readHistory(ctx, conn)
+		if err != nil {
+			return err
+		}
+		version := database.NilVersion
+		if n := len(history); n > 0 {
+			version = int(history[n-1].Version)
+		}
+		recorded, dirty, err := r.driver.Version()
+		if err != nil {
+			return err
+		}
+		if dirty || recorded != version {
+			if err := r.driver.SetVersion(version, false); err != nil {
+				return err
+			}
+		}
+		s, err = readState(ctx, conn, r.steps)
+		return err
+	})
+	return s, err
+}
