@@ -77,21 +77,19 @@ func (x *extraction) addJSON(typ string, value jsontext.Value) {
 	x.add(typ, text(value))
 }
 
-// previous takes the previousId of an alias call.
+// previous takes the previousId of an alias call. If the call carries the same value as
+// one of its ids, there is nothing to be joined.
 func (x *extraction) previous(value string) {
-	if value == "" {
+	candidates := [...]ID{{UserID, value}, {AnonymousID, value}}
+	if value == "" || slices.Contains(x.IDs, candidates[0]) || slices.Contains(x.IDs, candidates[1]) {
 		return
 	}
-	for _, typ := range [...]string{UserID, AnonymousID} {
-		id := ID{Type: typ, Value: value}
-		if slices.Contains(x.IDs, id) {
-			return // the alias of itself says nothing
-		}
-		if violation, ok := x.rules.admit(id); !ok {
+	for _, id := range candidates {
+		if violation, ok := x.rules.admit(id); ok {
+			x.Previous = append(x.Previous, id)
+		} else {
 			x.Dropped = append(x.Dropped, violation)
-			continue
 		}
-		x.Previous = append(x.Previous, id)
 	}
 }
 

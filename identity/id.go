@@ -62,3 +62,15 @@ func (id ID) malformed() string {
 	}
 	return ""
 }
+
+// storable is the id in a form in which its violation can be kept and shown.
+func (id ID) storable() ID {
+	clean := func(s string, most int) string {
+		s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
+		if runes := []rune(s); len(runes) > most {
+			s = string(runes[:most])
+		}
+		return s
+	}
+	return ID{Type: clean(id.Type, MaxTypeLength), Value: clean(id.Value, MaxIDLength)}
+}

@@ -76,7 +76,7 @@ func (g *Graph) Resolve(e Evidence, at time.Time, newID func() ProfileID) Resolu
 func (g *Graph) callIDs(e Evidence) []ID {
 	g.ids = append(g.ids[:0], e.IDs...)
 	previous, ok := g.previous(e.Previous)
-	if !ok || slices.Contains(g.ids, previous) {
+	if !ok {
 		return g.ids
 	}
 	// Behind the ids of its type: it is the one to go if both cannot stay.

@@ -140,6 +140,9 @@ func parsePattern(text string) (pattern, error) {
 	if len(text) < 2 || text[0] != '/' || !strings.HasSuffix(text, "/") {
 		return pattern{text: text}, nil
 	}
+	if text == "//" {
+		return pattern{}, fmt.Errorf("an empty regular expression matches everything; write /.*/ if that is meant")
+	}
 	regex, err := regexp.Compile(text[1 : len(text)-1])
 	if err != nil {
 		return pattern{}, fmt.Errorf("%s is not a regular expression of RE2 syntax: %w", text, err)
@@ -181,10 +184,10 @@ func (r *Rules) rankOf(typ string) int {
 // admit says whether an id in normal form may identify a profile, and else why not.
 func (r *Rules) admit(id ID) (Violation, bool) {
 	if why := id.malformed(); why != "" {
-		return Violation{ID: id, Rule: Malformed, Reason: why}, false
+		return Violation{ID: id.storable(), Rule: Malformed, Reason: why}, false
 	}
 	if tooLong(id.Value) {
-		return Violation{ID: id, Rule: TooLong, Reason: fmt.Sprintf("longer than %d characters", MaxIDLength)}, false
+		return Violation{ID: id.storable(), Rule: TooLong, Reason: fmt.Sprintf("longer than %d characters", MaxIDLength)}, false
 	}
 	for _, typ := range [...]string{AnyType, id.Type} {
 		for _, p := range r.blocked[typ] {

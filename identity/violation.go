@@ -16,7 +16,7 @@ const (
 
 // Violation is an id of a call that was left out, and why. It stays in the stored call.
 type Violation struct {
-	ID     ID
+	ID     ID // of one that is too long or no text only what can be stored
 	Rule   Rule
 	Reason string // a phrase for people
 }
