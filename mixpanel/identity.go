@@ -12,8 +12,8 @@ import (
 // devicePrefix marks the distinct id of somebody anonymous under simplified id merge.
 const devicePrefix = "$device:"
 
-// refused are the ids that Mixpanel takes for a mistake of the client, lower case.
-var refused = map[string]bool{
+// placeholders are the ids that Mixpanel takes for a mistake of the client, lower case.
+var placeholders = map[string]bool{
 	"00000000-0000-0000-0000-000000000000": true,
 	"anon":                                 true, "anonymous": true, "nil": true, "none": true, "null": true,
 	"n/a": true, "na": true, "undefined": true, "unknown": true, "<nil>": true,
@@ -25,7 +25,7 @@ func refusedID(id string) bool {
 	if len(id) > 9 && len(id) != 36 {
 		return false
 	}
-	return refused[strings.ToLower(id)]
+	return placeholders[strings.ToLower(id)]
 }
 
 // person is how Mixpanel shall know whoever made a call.
