@@ -26,7 +26,8 @@ type Job struct {
 type Slot struct {
 	Key    string
 	At     time.Time // in UTC, a whole minute
-	Missed int       // older slots that this one stands in for; they will not be run
+	After  time.Time // Job.Last when the slot was found to be due
+	Missed int       // slots between After and At, which this one stands in for; they are not run
 }
 
 // Slots is the judge between runners, in whatever processes they are. It keeps one row
@@ -45,9 +46,9 @@ type Slots interface {
 	Jobs(ctx context.Context) ([]Job, error)
 
 	// Claim takes a slot, for at least the lease unless it is renewed, and notes a new
-	// attempt. It returns nil without an error if the slot is not to be had: it is done,
-	// or a newer one is, or any slot of the job is claimed by somebody who is alive. A
-	// claim whose holder is not alive is taken over.
+	// attempt. It returns nil without an error if the slot is not to be had: because it, or
+	// any slot behind Slot.After, is done by now, or any slot of the job is claimed by
+	// somebody who is alive. A claim whose holder is not alive is taken over.
 	Claim(ctx context.Context, slot Slot, now time.Time, lease time.Duration) (Claim, error)
 }
 

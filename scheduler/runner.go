@@ -52,7 +52,10 @@ func (r *Runner) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
-		case <-l.Wake:
+		case _, open := <-l.Wake:
+			if !open {
+				l.Wake = nil
+			}
 		case key := <-l.ended:
 			delete(l.busy, key)
 		case <-timer.C:
@@ -71,12 +74,13 @@ func (r *Runner) Settle(ctx context.Context) error {
 		return fmt.Errorf("read the schedules: %w", err)
 	}
 	var faults []error
+	now := r.Now()
 	for _, job := range jobs {
-		slot, wait := job.next(r.Now(), r.Poll)
+		slot, wait := job.next(now, r.Poll)
 		if wait > 0 {
 			continue
 		}
-		claim, err := r.Slots.Claim(ctx, slot, r.Now(), r.Lease)
+		claim, err := r.Slots.Claim(ctx, slot, now, r.Lease)
 		if err == nil && claim != nil {
 			err = r.attempt(ctx, slot, claim)
 		}
@@ -167,7 +171,7 @@ func (j Job) next(now time.Time, most time.Duration) (slot Slot, wait time.Durat
 	if wait := j.RetryAt.Sub(now); at.Equal(j.Failed) && wait > 0 && wait <= maxBackoff {
 		return Slot{}, min(wait, most) // had it been longer, the clock was set back
 	}
-	return Slot{Key: j.Key, At: at, Missed: missed}, 0
+	return Slot{Key: j.Key, At: at, After: j.Last, Missed: missed}, 0
 }
 
 // report logs a fault of the store, unless it only says that the runner was stopped.

@@ -6,7 +6,8 @@ import (
 )
 
 // horizon is more than the longest gap between two slots of a schedule, in days: that
-// of 29 February over a year 2100.
+// of 29 February over a year 2100. It bounds the walk of Next and Latest, which step
+// over days and over whole months without slots.
 const horizon = 8*366 + 1
 
 // Next is the first slot after an instant, or the zero time for the zero Schedule.
@@ -21,7 +22,9 @@ func (s Schedule) Next(after time.Time) time.Time {
 				return midnight(t, 0).Add(time.Duration(minute) * time.Minute)
 			}
 		}
-		t = midnight(t, 1)
+		if t = midnight(t, 1); !s.inMonth(t) {
+			t = midnight(t, 1-t.Day()).AddDate(0, 1, 0)
+		}
 	}
 	return time.Time{}
 }
@@ -39,7 +42,9 @@ func (s Schedule) Latest(at time.Time) time.Time {
 				return midnight(t, 0).Add(time.Duration(minute) * time.Minute)
 			}
 		}
-		t = midnight(t, 0).Add(-time.Minute)
+		if t = midnight(t, 0).Add(-time.Minute); !s.inMonth(t) {
+			t = midnight(t, 1-t.Day()).Add(-time.Minute)
+		}
 	}
 	return time.Time{}
 }
@@ -99,17 +104,19 @@ func (s Schedule) from(t time.Time) int {
 
 // onDay says whether the schedule has slots on the day of t.
 func (s Schedule) onDay(t time.Time) bool {
-	_, month, day := t.Date()
-	if s.month&(1<<month) == 0 {
+	if !s.inMonth(t) {
 		return false
 	}
-	onDate := s.day&(1<<day) != 0
+	onDate := s.day&(1<<t.Day()) != 0
 	onWeekday := s.weekday&(1<<t.Weekday()) != 0
 	if (s.day|s.weekday)&starBit != 0 {
 		return onDate && onWeekday
 	}
 	return onDate || onWeekday
 }
+
+// inMonth says whether the schedule may have slots in the month of t.
+func (s Schedule) inMonth(t time.Time) bool { return s.month&(1<<t.Month()) != 0 }
 
 // firstMinute is the first slot of a day with slots from a minute of that day on.
 func (s Schedule) firstMinute(from int) (int, bool) {
