@@ -40,7 +40,8 @@ type Slot struct {
 //
 // A runner whose process was frozen may go on working after it has lost its claim.
 // Therefore whatever the work writes has to be written in a transaction that makes sure
-// that the row still has the attempt's number, best the one that marks the slot done.
+// that the slot's row still is that of a running attempt of this number, best the
+// transaction that marks the slot done.
 type Slots interface {
 	// Jobs is everything that has a schedule.
 	Jobs(ctx context.Context) ([]Job, error)
@@ -48,7 +49,9 @@ type Slots interface {
 	// Claim takes a slot, for at least the lease unless it is renewed, and notes a new
 	// attempt. It returns nil without an error if the slot is not to be had: because it, or
 	// any slot behind Slot.After, is done by now, or any slot of the job is claimed by
-	// somebody who is alive. A claim whose holder is not alive is taken over.
+	// somebody who is alive. Claims on slots of the job whose holders are not alive are
+	// void from then on, that of an older slot no less than one of the same: the row of
+	// an older slot is closed as failed.
 	Claim(ctx context.Context, slot Slot, now time.Time, lease time.Duration) (Claim, error)
 }
 
