@@ -37,7 +37,7 @@ const (
 type platform uint8
 
 const (
-	anyPlatform platform = iota
+	unknownPlatform platform = iota // as a condition: any
 	ios
 	android
 	otherPlatform
@@ -116,8 +116,7 @@ var profileContext = prepared([]contextName{
 // it stands in the call; nil means that the context does not tell.
 type circumstances struct {
 	facts    [factCount][]byte
-	platform platform // otherPlatform also when the device says neither iOS nor Android
-	typed    bool     // the kind of device is known
+	platform platform
 
 	traits    []byte // context.traits
 	library   []byte // context.library.name, a string
@@ -143,9 +142,8 @@ var contextPaths = map[string]map[string]fact{
 	},
 }
 
-// readContext reads a call's context. ok is false when it is malformed.
+// readContext reads a call's context into c, which must be empty. ok is false when it is malformed.
 func (c *circumstances) readContext(text []byte) (ok bool) {
-	*c = circumstances{platform: otherPlatform}
 	var deviceType, pageReferrer, userAgent []byte
 	var m member
 	r := readObject(text)
@@ -196,25 +194,32 @@ func (c *circumstances) readContext(text []byte) (ok bool) {
 
 // choosePlatform believes the device type, else the name of the library, else the system's.
 func (c *circumstances) choosePlatform(deviceType []byte) {
-	for _, hint := range [][]byte{deviceType, c.library, filledString(c.facts[osName])} {
-		if hint == nil {
-			continue
+	if deviceType != nil {
+		switch strings.ToLower(string(deviceType)) {
+		case `"ios"`:
+			c.platform = ios
+		case `"android"`:
+			c.platform = android
+		default:
+			c.platform = otherPlatform
 		}
-		text := strings.ToLower(string(hint))
-		decisive := len(deviceType) > 0
-		switch {
-		case strings.Contains(text, "android"):
-			c.platform, c.typed = android, true
-		case text == `"ios"`, !decisive && (strings.Contains(text, "ios") || strings.Contains(text, "ipados")):
-			c.platform, c.typed = ios, true
-		case decisive:
-			c.typed = true
-		}
-		if c.typed {
-			return
+		return
+	}
+	for _, hint := range [][]byte{c.library, filledString(c.facts[osName])} {
+		for _, word := range strings.FieldsFunc(strings.ToLower(string(hint)), notLetter) {
+			switch word {
+			case "android":
+				c.platform = android
+				return
+			case "ios", "ipados":
+				c.platform = ios
+				return
+			}
 		}
 	}
 }
+
+func notLetter(r rune) bool { return r < 'a' || r > 'z' }
 
 // gather takes the scalars of object that paths asks for.
 func (c *circumstances) gather(paths map[string]fact, object []byte) {
@@ -231,7 +236,7 @@ func (c *circumstances) gather(paths map[string]fact, object []byte) {
 
 // applies tells whether a name is used on platform p.
 func (n *contextName) applies(p platform) bool {
-	return n.platform == anyPlatform || n.platform == p
+	return n.platform == unknownPlatform || n.platform == p
 }
 
 // pick is the member of object with that name, or nil.

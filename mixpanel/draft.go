@@ -16,6 +16,7 @@ type draft struct {
 	millis   []byte // at as Mixpanel writes times
 	recent   bool   // /track still takes events of this age
 	context  circumstances
+	told     bool // the call has a context
 	warnings Warnings
 
 	properties []member // of the call, nulls left out
@@ -36,14 +37,13 @@ type draft struct {
 func (d *draft) release() {
 	clear(d.properties)
 	clear(d.traits)
+	d.properties, d.traits = d.properties[:0], d.traits[:0]
 	d.names.reset()
 	d.elements.reset()
-	*d = draft{
-		properties: d.properties[:0], traits: d.traits[:0],
-		names: d.names, elements: d.elements,
-		millis: d.millis[:0], shared: d.shared[:0], base: d.base[:0],
-		content: d.content[:0], second: d.second[:0], scratch: d.scratch[:0],
+	if d.told {
+		d.context, d.told = circumstances{}, false
 	}
+	d.call, d.person, d.out, d.warnings = nil, person{}, nil, 0
 }
 
 // maxTrackAge is how old an event may be for /track.
@@ -61,11 +61,10 @@ func (d *draft) fill(now time.Time) error {
 	d.recent = now.Sub(d.at) <= maxTrackAge
 	d.millis = appendMillis(d.millis[:0], d.at)
 	if len(d.call.Context) > 0 {
+		d.told = true
 		if !d.context.readContext(d.call.Context) {
 			return malformed("context")
 		}
-	} else {
-		d.context.platform = otherPlatform
 	}
 	switch d.call.Type {
 	case event.Track:

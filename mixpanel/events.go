@@ -6,11 +6,14 @@ import (
 	"time"
 )
 
-// notSent are properties that the mapper sets itself, or that would make Mixpanel
+// notSent tells of properties that the mapper sets itself, or that would make Mixpanel
 // do something else than record the event.
-var notSent = map[string]bool{
-	"token": true, "distinct_id": true, "time": true, "$insert_id": true, "ip": true,
-	"$user_id": true, "$device_id": true, "mp_note": true, "mp_name_tag": true, "mp_lib": true,
+func notSent(name string) bool {
+	switch name {
+	case "token", "distinct_id", "time", "$insert_id", "ip", "$user_id", "$device_id", "mp_note", "mp_name_tag", "mp_lib":
+		return true
+	}
+	return false
 }
 
 const sourceNameProperty = "segment_source_name"
@@ -24,9 +27,10 @@ var (
 
 // Limits of one event.
 const (
-	maxEventNames = 254 // properties, and names of one object
-	maxEventList  = 254 // elements of one list
-	maxText       = 255 // bytes of a text before Mixpanel cuts it
+	maxEventNames     = 254     // properties, and names of one object
+	maxEventList      = 254     // elements of one list
+	maxEventListBytes = 8 << 10 // Mixpanel does not say what it does beyond, so it is only noted
+	maxText           = 255     // bytes of a text before Mixpanel cuts it
 )
 
 func (d *draft) track() error {
@@ -148,7 +152,7 @@ func (d *draft) writeShared(name, category string) error {
 
 	var err error
 	write := func(m *member) {
-		if notSent[string(m.name)] || !d.names.add(m.name) {
+		if notSent(string(m.name)) || !d.names.add(m.name) {
 			return
 		}
 		count++
@@ -217,6 +221,9 @@ func (d *draft) checkEventMember(m *member) error {
 		d.warnings |= WarnIgnored
 	}
 	d.noteValue(m)
+	if m.extent.bytes > maxEventListBytes {
+		d.warnings |= WarnLargeList
+	}
 	switch {
 	case m.extent.list > maxEventList:
 		return reject(CodeListTooLong, "property "+string(m.quoted)+" has a list of "+strconv.Itoa(m.extent.list)+

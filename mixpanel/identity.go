@@ -12,20 +12,14 @@ import (
 // devicePrefix marks the distinct id of somebody anonymous under simplified id merge.
 const devicePrefix = "$device:"
 
-// placeholders are the ids that Mixpanel takes for a mistake of the client, lower case.
-var placeholders = map[string]bool{
-	"00000000-0000-0000-0000-000000000000": true,
-	"anon":                                 true, "anonymous": true, "nil": true, "none": true, "null": true,
-	"n/a": true, "na": true, "undefined": true, "unknown": true, "<nil>": true,
-	"0": true, "-1": true, "true": true, "false": true, "[]": true, "{}": true,
-}
-
-// refusedID tells whether Mixpanel takes id for a mistake.
+// refusedID tells whether Mixpanel takes id for a mistake of the client.
 func refusedID(id string) bool {
-	if len(id) > 9 && len(id) != 36 {
-		return false
+	switch strings.ToLower(id) {
+	case "00000000-0000-0000-0000-000000000000", "anon", "anonymous", "nil", "none", "null",
+		"n/a", "na", "undefined", "unknown", "<nil>", "0", "-1", "true", "false", "[]", "{}":
+		return true
 	}
-	return placeholders[strings.ToLower(id)]
+	return false
 }
 
 // person is how Mixpanel shall know whoever made a call.

@@ -52,12 +52,13 @@ const (
 	WarnManyProperties                      // 2,000 properties or more in one profile record
 	WarnDeviceID                            // an anonymous id that Mixpanel refuses was left out of the event
 	WarnFlattened                           // objects below the third level were sent as text
+	WarnLargeList                           // a list of more than 8 KB in an event, over Mixpanel's documented limit
 	WarnFutureTime                          // a time in the future was replaced by the time of receipt
 )
 
 var warningNames = [...]string{
 	"reserved_name", "ignored_by_mixpanel", "truncated_text", "many_properties",
-	"device_id_refused", "flattened_object", "future_time",
+	"device_id_refused", "flattened_object", "large_list", "future_time",
 }
 
 // Names lists the set as stable names, for counters and for people.

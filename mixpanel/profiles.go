@@ -175,7 +175,7 @@ func (d *draft) setCircumstances(set *operation) {
 // pushToken is the token for push messages of an iOS device; a device that does not
 // say what it is counts as one. Tokens of other systems need Mixpanel's own library.
 func (d *draft) pushToken() []byte {
-	if d.context.platform == ios || !d.context.typed {
+	if d.context.platform == ios || d.context.platform == unknownPlatform {
 		return d.context.pushToken
 	}
 	return nil

@@ -16,6 +16,7 @@ const maxNesting = 10_000
 type extent struct {
 	objects int // how deep objects are nested: 0 without any
 	list    int // elements of the longest list
+	bytes   int // of the largest list
 	names   int // names in the largest object
 }
 
@@ -119,6 +120,7 @@ func (s *scanner) list(nesting, objects int) bool {
 	if nesting > maxNesting {
 		return false
 	}
+	from := s.at
 	s.at++
 	s.space()
 	if s.take(']') {
@@ -131,6 +133,7 @@ func (s *scanner) list(nesting, objects int) bool {
 		}
 		s.space()
 		if s.take(']') {
+			s.extent.bytes = max(s.extent.bytes, s.at-from)
 			return true
 		}
 		if !s.take(',') {

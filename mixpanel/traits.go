@@ -189,7 +189,7 @@ func (d *draft) superTraits() bool {
 		if !d.allTraits && !d.superProperties[string(m.source)] && !d.superProperties[string(m.name)] {
 			continue
 		}
-		if notSent[string(m.name)] {
+		if notSent(string(m.name)) {
 			continue
 		}
 		if d.legacySuper && (len(m.name) == 0 || m.name[0] != '$') {
