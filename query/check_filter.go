@@ -20,7 +20,7 @@ func (c *checker) filter(d *draft, name string, call callSyntax, at place) {
 	case "sources":
 		c.sources(last, call)
 	case "within", "between":
-		c.window(d, last, name, call, at)
+		c.window(last, name, call, at)
 	case "expires_after":
 		c.session(d, last, call)
 	}
@@ -73,7 +73,7 @@ func (c *checker) sources(g *stage, call callSyntax) {
 	slices.Sort(g.excluded)
 }
 
-func (c *checker) window(d *draft, g *stage, name string, call callSyntax, at place) {
+func (c *checker) window(g *stage, name string, call callSyntax, at place) {
 	wanted := 1
 	if name == "between" {
 		wanted = 2
@@ -126,9 +126,6 @@ func (c *checker) window(d *draft, g *stage, name string, call callSyntax, at pl
 	}
 	g.window = intersection(g.window, w)
 	c.emptyWarning(g.window, call)
-	d.notes.windows = addOnce(d.notes.windows, EventWindow{d.stream.name, w.Near, w.Far})
-	c.result.MaxLookback = max(c.result.MaxLookback, w.Far)
-	c.because("event(" + quote(d.stream.name) + ")" + string(w.appendText(nil, "")))
 }
 
 func (c *checker) emptyWarning(w *Window, call callSyntax) {

@@ -27,22 +27,37 @@ func (c *checker) reducer(t term, op Op, call callSyntax, at place) term {
 // leaf makes the leaf of a finished chain.
 func (c *checker) leaf(d *draft, r Reducer) *Leaf {
 	n := &d.notes
+	window := c.windows(d)
 	l := &Leaf{
-		Event: d.stream.name, Events: n.events, Traits: n.traits, Reducer: r, Windows: n.windows,
+		Event: d.stream.name, Events: n.events, Traits: n.traits, Reducer: r,
+		Window: window, Windows: n.windows,
 		Foldable:     !n.nested && !n.session && len(n.traits) == 0 && len(n.relatives) == 0,
 		ClockInWhere: len(n.relatives) > 0,
 		stream:       d.stream, relatives: n.relatives,
-	}
-	for i := range d.stream.stages {
-		if w := d.stream.stages[i].window; w != nil {
-			l.Window = intersection(l.Window, *w)
-		}
 	}
 	l.Text = string(r.appendText(d.stream.appendText(nil)))
 	if l.Window == nil {
 		c.result.Unbounded = true
 	}
 	return l
+}
+
+// windows notes the windows of a finished chain and returns what they have in common.
+func (c *checker) windows(d *draft) *Window {
+	var common *Window
+	for i := range d.stream.stages {
+		w := d.stream.stages[i].window
+		if w == nil {
+			continue
+		}
+		common = intersection(common, *w)
+		c.because("event(" + quote(d.stream.name) + ")" + string(w.appendText(nil, "")))
+		c.result.MaxLookback = max(c.result.MaxLookback, w.Far)
+		if !w.empty() {
+			d.notes.windows = addOnce(d.notes.windows, EventWindow{d.stream.name, w.Near, w.Far})
+		}
+	}
+	return common
 }
 
 // shared is the definition's own leaf of that text.
