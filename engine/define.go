@@ -143,6 +143,9 @@ func define(ctx context.Context, tx Tx, c *Catalog, def Definition, now time.Tim
 		if old.IncludeAnonymous != def.IncludeAnonymous {
 			return &DefinitionError{Key: def.Key, Message: "include_anonymous cannot be edited; delete the computation and define it anew under another key"}
 		}
+		if old.Next != nil && old.Next.BackfillID != 0 {
+			return &DefinitionError{Key: def.Key, Message: "it is locked while its backfill is under way; try again when that is complete"}
+		}
 		if before := old.newest(); before != nil {
 			if before.Definition.Text() == compiled.Text() && before.Schedule == def.Schedule {
 				version = nil

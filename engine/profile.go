@@ -141,11 +141,18 @@ func (p *Profile) ChangedValues(yield func(int64, *Held) bool) {
 	}
 }
 
+// ToldLine is a line of the ledger with its key.
+type ToldLine struct {
+	ConnectionID int64
+	IDs          string // identity.Combination.Key
+	*Told
+}
+
 // ChangedTold are the lines of the ledger to be written.
-func (p *Profile) ChangedTold(yield func(connectionID int64, ids string, t *Told) bool) {
+func (p *Profile) ChangedTold(yield func(ToldLine) bool) {
 	for connection, lines := range p.told {
 		for ids, t := range lines {
-			if t.Changed && !yield(connection, ids, t) {
+			if t.Changed && !yield(ToldLine{connection, ids, t}) {
 				return
 			}
 		}

@@ -93,6 +93,7 @@ CREATE TABLE computation_versions (
     class          text NOT NULL CHECK (class IN ('realtime', 'scheduled')),
     schedule       text NOT NULL CHECK ((class = 'scheduled') = (schedule <> '')),
     backfill_id    bigint,
+    as_of          timestamptz,
     created_at     timestamptz NOT NULL,
     PRIMARY KEY (computation_id, version)
 );
@@ -103,6 +104,7 @@ COMMENT ON COLUMN computation_versions.query IS 'The definition in canonical tex
 COMMENT ON COLUMN computation_versions.class IS 'realtime (changes only with events) or scheduled (the clock alone can change it).';
 COMMENT ON COLUMN computation_versions.schedule IS 'When a scheduled one is recomputed, as cron text in UTC; empty for realtime.';
 COMMENT ON COLUMN computation_versions.backfill_id IS 'The backfill that computes it for the profiles that exist already; null while it waits for one.';
+COMMENT ON COLUMN computation_versions.as_of IS 'Scheduled: the slot that its values are as of; null before its backfill begins.';
 COMMENT ON COLUMN computation_versions.created_at IS 'When it was defined.';
 
 CREATE TABLE leaves (
@@ -110,18 +112,19 @@ CREATE TABLE leaves (
     text       text NOT NULL,
     schedule   text NOT NULL,
     since_seq  bigint NOT NULL DEFAULT 0 CHECK (since_seq >= 0),
-    since      timestamptz NOT NULL DEFAULT '-infinity',
+    since      timestamptz,
     built      boolean NOT NULL DEFAULT false,
-    cut        bigint NOT NULL CHECK (cut >= 0),
+    cut        bigint NOT NULL DEFAULT 0 CHECK (cut >= 0),
     as_of      timestamptz,
-    UNIQUE (text, schedule, since_seq, since)
+    CHECK ((as_of IS NULL) OR schedule <> '')
 );
+CREATE UNIQUE INDEX leaves_same ON leaves (text, schedule, since_seq, coalesce(since, 'epoch'));
 COMMENT ON TABLE leaves IS 'One event(...) chain of one or more definitions; equal ones are computed once.';
 COMMENT ON COLUMN leaves.leaf_id IS 'Number of the leaf.';
 COMMENT ON COLUMN leaves.text IS 'Its canonical text.';
 COMMENT ON COLUMN leaves.schedule IS 'Cron text of the computations that share a window over it; empty when it has no window.';
 COMMENT ON COLUMN leaves.since_seq IS 'Only events that arrived after this one count (include_historical: false); 0: all.';
-COMMENT ON COLUMN leaves.since IS 'Only events stamped at or after this instant count (backfill_days).';
+COMMENT ON COLUMN leaves.since IS 'Only events stamped at or after this instant count (backfill_days); null: all.';
 COMMENT ON COLUMN leaves.built IS 'True when its states are complete for every profile.';
 COMMENT ON COLUMN leaves.cut IS 'Windowed: the states hold the events that arrived up to this one. Unwindowed: the events up to this one are the backfill''s, later ones come by themselves.';
 COMMENT ON COLUMN leaves.as_of IS 'Windowed: the instant at which the states show the window; null without a window.';

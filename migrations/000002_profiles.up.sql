@@ -2,7 +2,7 @@
 SET LOCAL search_path TO muster;
 
 CREATE SEQUENCE profile_ids;
-COMMENT ON SEQUENCE profile_ids IS 'Numbers of profiles; taken in blocks by the program, so they have gaps.';
+COMMENT ON SEQUENCE profile_ids IS 'Numbers of profiles; some are drawn in vain, so there are gaps.';
 
 CREATE TABLE profiles (
     bucket     integer NOT NULL CHECK (bucket BETWEEN 0 AND 1023),

@@ -1,8 +1,8 @@
 -- The log of events and the keys that keep a call from being counted twice.
 SET LOCAL search_path TO muster;
 
-CREATE SEQUENCE event_seq;
-COMMENT ON SEQUENCE event_seq IS 'Order of arrival of events; taken in blocks by the program, so it has gaps.';
+CREATE SEQUENCE event_seq INCREMENT BY 1024;
+COMMENT ON SEQUENCE event_seq IS 'Order of arrival of calls: a value stands for itself and the 1,023 that follow, so that a transaction draws many at once.';
 
 CREATE TABLE events (
     bucket        integer NOT NULL,
@@ -34,7 +34,7 @@ COMMENT ON COLUMN events.context IS 'Context of the call.';
 CREATE TABLE message_keys (
     received_on date NOT NULL,
     key         uuid NOT NULL,
-    PRIMARY KEY (received_on, key)
+    PRIMARY KEY (key, received_on)
 ) PARTITION BY RANGE (received_on);
 COMMENT ON TABLE message_keys IS 'Hashes of the message ids of the last days, a partition a day: a call whose key stands here is a duplicate.';
 COMMENT ON COLUMN message_keys.received_on IS 'Day (UTC) on which the call was received.';

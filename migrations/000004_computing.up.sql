@@ -76,10 +76,11 @@ CREATE TABLE slots (
     status      text NOT NULL CHECK (status IN ('running', 'done', 'failed')),
     owner       text NOT NULL,
     lease_until timestamptz NOT NULL,
-    attempt     integer NOT NULL DEFAULT 1,
-    missed      integer NOT NULL DEFAULT 0,
+    attempt     integer NOT NULL CHECK (attempt >= 1),
+    missed      integer NOT NULL,
     started_at  timestamptz NOT NULL,
     finished_at timestamptz,
+    retry_at    timestamptz,
     error       text,
     PRIMARY KEY (schedule, slot)
 );
@@ -87,12 +88,13 @@ COMMENT ON TABLE slots IS 'Scheduled instants that were or are being computed. T
 COMMENT ON COLUMN slots.schedule IS 'Cron text.';
 COMMENT ON COLUMN slots.slot IS 'The instant that the results are as of.';
 COMMENT ON COLUMN slots.status IS 'running, done or failed.';
-COMMENT ON COLUMN slots.owner IS 'The process that runs it.';
+COMMENT ON COLUMN slots.owner IS 'Whose attempt it is: a new text for each.';
 COMMENT ON COLUMN slots.lease_until IS 'After this instant another process may take it over.';
 COMMENT ON COLUMN slots.attempt IS 'How often it was begun.';
 COMMENT ON COLUMN slots.missed IS 'How many older slots it stands for, that passed while nothing ran.';
-COMMENT ON COLUMN slots.started_at IS 'When the run began.';
+COMMENT ON COLUMN slots.started_at IS 'When the attempt began.';
 COMMENT ON COLUMN slots.finished_at IS 'When it ended.';
+COMMENT ON COLUMN slots.retry_at IS 'When a failed slot is tried again.';
 COMMENT ON COLUMN slots.error IS 'Why it failed.';
 
 CREATE TABLE runs (
@@ -126,7 +128,6 @@ CREATE TABLE backfills (
     backfill_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     status         text NOT NULL CHECK (status IN ('running', 'done', 'failed')),
     cut            bigint NOT NULL,
-    as_of          timestamptz NOT NULL,
     max_profile_id bigint NOT NULL,
     at_bucket      integer NOT NULL DEFAULT 0 CHECK (at_bucket BETWEEN 0 AND 1024),
     at_profile_id  bigint NOT NULL DEFAULT 0,
@@ -142,7 +143,6 @@ COMMENT ON TABLE backfills IS 'Walks over all profiles that compute new and edit
 COMMENT ON COLUMN backfills.backfill_id IS 'Number of the backfill.';
 COMMENT ON COLUMN backfills.status IS 'running, done or failed.';
 COMMENT ON COLUMN backfills.cut IS 'Events that arrived up to this one are the backfill''s; later ones are counted as they come.';
-COMMENT ON COLUMN backfills.as_of IS 'The instant at which windows are shown.';
 COMMENT ON COLUMN backfills.max_profile_id IS 'Profiles with a higher number are younger than the backfill and complete from birth.';
 COMMENT ON COLUMN backfills.at_bucket IS 'Progress: profiles up to (at_bucket, at_profile_id) are done.';
 COMMENT ON COLUMN backfills.at_profile_id IS 'Progress, see at_bucket.';

@@ -30,6 +30,7 @@ CREATE TABLE queue (
     connection_id  bigint NOT NULL,
     bucket         integer NOT NULL,
     profile_id     bigint NOT NULL,
+    form           text NOT NULL,
     ids            text NOT NULL,
     value          jsonb NOT NULL,
     told           integer NOT NULL,
@@ -45,6 +46,7 @@ COMMENT ON COLUMN queue.seq IS 'Position; within a lane, commit order.';
 COMMENT ON COLUMN queue.connection_id IS 'What is told, and how.';
 COMMENT ON COLUMN queue.bucket IS 'Bucket of the profile.';
 COMMENT ON COLUMN queue.profile_id IS 'The profile when it was queued.';
+COMMENT ON COLUMN queue.form IS 'identify or track.';
 COMMENT ON COLUMN queue.ids IS 'The combination of ids that the call carries.';
 COMMENT ON COLUMN queue.value IS 'The value.';
 COMMENT ON COLUMN queue.told IS 'Which message to this combination it is; with the other columns it makes the message id.';
@@ -56,30 +58,51 @@ CREATE TABLE queue_positions (
     destination_id  bigint NOT NULL REFERENCES destinations,
     lane            smallint NOT NULL CHECK (lane BETWEEN 0 AND 15),
     seq             bigint NOT NULL DEFAULT 0,
-    delivered       bigint NOT NULL DEFAULT 0,
-    attempt         integer NOT NULL DEFAULT 0,
-    first_failed_at timestamptz,
-    next_attempt_at timestamptz,
-    last_error      text,
+    ahead           bigint[] NOT NULL DEFAULT '{}',
     in_flight       bigint[] NOT NULL DEFAULT '{}',
+    delivered       bigint NOT NULL DEFAULT 0,
+    failing_seq     bigint NOT NULL DEFAULT 0,
+    attempt         integer NOT NULL DEFAULT 0,
+    failing_since   timestamptz,
+    next_attempt_at timestamptz,
+    last_code       text NOT NULL DEFAULT '',
+    last_reason     text NOT NULL DEFAULT '',
     owner           text NOT NULL DEFAULT '',
-    lease_until     timestamptz NOT NULL DEFAULT '-infinity',
+    lease_until     timestamptz,
+    token           bigint NOT NULL DEFAULT 0,
     moved_at        timestamptz,
     PRIMARY KEY (destination_id, lane)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE queue_positions IS 'How far each destination has read each lane.';
+COMMENT ON TABLE queue_positions IS 'How far each destination has read each lane, and which process reads it.';
 COMMENT ON COLUMN queue_positions.destination_id IS 'The destination.';
 COMMENT ON COLUMN queue_positions.lane IS 'The lane.';
 COMMENT ON COLUMN queue_positions.seq IS 'Everything up to here is settled: acknowledged, or in the dead letters.';
-COMMENT ON COLUMN queue_positions.delivered IS 'How many messages were acknowledged.';
-COMMENT ON COLUMN queue_positions.attempt IS 'How often the messages behind the position have failed; 0 when they have not.';
-COMMENT ON COLUMN queue_positions.first_failed_at IS 'Since when they fail.';
-COMMENT ON COLUMN queue_positions.next_attempt_at IS 'Not tried again before this instant.';
-COMMENT ON COLUMN queue_positions.last_error IS 'Why the last attempt failed.';
+COMMENT ON COLUMN queue_positions.ahead IS 'Messages behind the position that are settled already.';
 COMMENT ON COLUMN queue_positions.in_flight IS 'Messages that must not be repeated blindly and were being sent; after a crash they are uncertain.';
-COMMENT ON COLUMN queue_positions.owner IS 'The process that delivers the lane.';
+COMMENT ON COLUMN queue_positions.delivered IS 'How many messages were acknowledged.';
+COMMENT ON COLUMN queue_positions.failing_seq IS 'The oldest message that fails; 0 when none does.';
+COMMENT ON COLUMN queue_positions.attempt IS 'How often it has failed.';
+COMMENT ON COLUMN queue_positions.failing_since IS 'Since when it fails.';
+COMMENT ON COLUMN queue_positions.next_attempt_at IS 'Nothing of the lane is sent before this instant.';
+COMMENT ON COLUMN queue_positions.last_code IS 'Short name of the last failure.';
+COMMENT ON COLUMN queue_positions.last_reason IS 'The last failure in words.';
+COMMENT ON COLUMN queue_positions.owner IS 'The process that delivers the lane; empty: nobody.';
 COMMENT ON COLUMN queue_positions.lease_until IS 'After this instant another process may take the lane over.';
+COMMENT ON COLUMN queue_positions.token IS 'Grows each time the lane changes hands; what an earlier holder says is refused.';
 COMMENT ON COLUMN queue_positions.moved_at IS 'When the position last moved.';
+
+CREATE TABLE queue_barriers (
+    destination_id bigint NOT NULL REFERENCES destinations,
+    barrier        text NOT NULL,
+    reached        boolean NOT NULL DEFAULT false,
+    passed_at      timestamptz,
+    PRIMARY KEY (destination_id, barrier)
+);
+COMMENT ON TABLE queue_barriers IS 'Calls that join two ids and stand in the lanes of both: each lane waits there for the other.';
+COMMENT ON COLUMN queue_barriers.destination_id IS 'The destination.';
+COMMENT ON COLUMN queue_barriers.barrier IS 'Id of the call.';
+COMMENT ON COLUMN queue_barriers.reached IS 'The lane that only waits has come to it.';
+COMMENT ON COLUMN queue_barriers.passed_at IS 'When the call was settled.';
 
 CREATE TABLE dead_letters (
     dead_letter_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -92,14 +115,18 @@ CREATE TABLE dead_letters (
     connection_id  bigint NOT NULL,
     bucket         integer NOT NULL,
     profile_id     bigint NOT NULL,
+    form           text NOT NULL,
     ids            text NOT NULL,
     value          jsonb NOT NULL,
     told           integer NOT NULL,
     at             timestamptz NOT NULL,
+    reason_told    text NOT NULL,
+    attempts       integer NOT NULL,
     died_at        timestamptz NOT NULL,
     resolution     text CHECK (resolution IN ('retried', 'dropped')),
     resolved_at    timestamptz
 );
+CREATE UNIQUE INDEX dead_letters_once ON dead_letters (destination_id, lane, seq, kind) WHERE kind <> 'undeliverable';
 CREATE INDEX dead_letters_open ON dead_letters (destination_id, died_at) WHERE resolution IS NULL;
 COMMENT ON TABLE dead_letters IS 'Messages that were not told and that an operator decides about.';
 COMMENT ON COLUMN dead_letters.dead_letter_id IS 'Number of the dead letter.';
@@ -112,10 +139,13 @@ COMMENT ON COLUMN dead_letters.reason IS 'The reason in words.';
 COMMENT ON COLUMN dead_letters.connection_id IS 'What was to be told.';
 COMMENT ON COLUMN dead_letters.bucket IS 'Bucket of the profile.';
 COMMENT ON COLUMN dead_letters.profile_id IS 'The profile.';
+COMMENT ON COLUMN dead_letters.form IS 'identify or track.';
 COMMENT ON COLUMN dead_letters.ids IS 'The combination of ids.';
 COMMENT ON COLUMN dead_letters.value IS 'The value.';
 COMMENT ON COLUMN dead_letters.told IS 'Which message to this combination it was.';
 COMMENT ON COLUMN dead_letters.at IS 'Time in the message.';
+COMMENT ON COLUMN dead_letters.reason_told IS 'Why it was to be told.';
+COMMENT ON COLUMN dead_letters.attempts IS 'How often the destination was asked.';
 COMMENT ON COLUMN dead_letters.died_at IS 'When it was given up.';
 COMMENT ON COLUMN dead_letters.resolution IS 'retried or dropped by an operator; null while it waits for one.';
 COMMENT ON COLUMN dead_letters.resolved_at IS 'When.';

@@ -28,7 +28,11 @@ func Up(ctx context.Context, dsn string) ([]Migration, error) {
 
 // Down takes all migrations back, and with them all data. It is for tests.
 func Down(ctx context.Context, dsn string) error {
-	r, err := open(ctx, dsn, embedded)
+	return down(ctx, dsn, embedded)
+}
+
+func down(ctx context.Context, dsn string, files fs.FS) error {
+	r, err := open(ctx, dsn, files)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,282 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"muster/engine"
+	"muster/identity"
+)
+
+// idColumns are external ids as arrays for unnest.
+type idColumns struct {
+	buckets []int32
+	types   []string
+	values  []string
+}
+
+func (c *idColumns) add(id identity.ID) {
+	c.buckets = append(c.buckets, int32(engine.IDBucket(id.Type, id.Value)))
+	c.types = append(c.types, id.Type)
+	c.values = append(c.values, id.Value)
+}
+
+// profileColumns are keys of profiles as arrays for unnest.
+type profileColumns struct {
+	buckets []int32
+	ids     []int64
+}
+
+func (c *profileColumns) add(id int64) {
+	c.buckets = append(c.buckets, int32(engine.ProfileBucket(id)))
+	c.ids = append(c.ids, id)
+}
+
+func columnsOf(ids []int64) profileColumns {
+	c := profileColumns{buckets: make([]int32, 0, len(ids)), ids: make([]int64, 0, len(ids))}
+	for _, id := range ids {
+		c.add(id)
+	}
+	return c
+}
+
+// Owners implements engine.Tx.
+func (t *tx) Owners(ctx context.Context, ids []identity.ID) (map[identity.ID]identity.ProfileID, error) {
+	var c idColumns
+	for _, id := range ids {
+		c.add(id)
+	}
+	rows, err := t.Query(ctx, `
+		SELECT o.id_type, o.id_value, o.profile_id
+		FROM unnest($1::int[], $2::text[], $3::text[]) AS want (bucket, id_type, id_value)
+		JOIN id_owners o USING (bucket, id_type, id_value)`, c.buckets, c.types, c.values)
+	if err != nil {
+		return nil, err
+	}
+	owners := make(map[identity.ID]identity.ProfileID, len(ids))
+	var id identity.ID
+	var owner int64
+	_, err = pgx.ForEachRow(rows, []any{&id.Type, &id.Value, &owner}, func() error {
+		owners[id] = identity.ProfileID(owner)
+		return nil
+	})
+	return owners, err
+}
+
+// LockProfiles implements engine.Tx.
+func (t *tx) LockProfiles(ctx context.Context, ids []int64) ([]identity.Profile, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	c := columnsOf(ids)
+	rows, err := t.Query(ctx, `
+		SELECT profile_id, created_at, merges FROM profiles
+		WHERE (bucket, profile_id) IN (SELECT * FROM unnest($1::int[], $2::bigint[]))
+		ORDER BY bucket, profile_id FOR NO KEY UPDATE`, c.buckets, c.ids)
+	if err != nil {
+		return nil, err
+	}
+	profiles, err := collectProfiles(rows)
+	if err != nil {
+		return nil, err
+	}
+	return profiles, t.readLinks(ctx, profiles)
+}
+
+func collectProfiles(rows pgx.Rows) ([]identity.Profile, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p identity.Profile, err error) {
+		var id int64
+		err = row.Scan(&id, &p.CreatedAt, &p.Merges)
+		p.ID = identity.ProfileID(id)
+		return p, err
+	})
+}
+
+// readLinks fills in the external ids of locked profiles, oldest first.
+func (t *tx) readLinks(ctx context.Context, profiles []identity.Profile) error {
+	at := make(map[int64]*identity.Profile, len(profiles))
+	var c profileColumns
+	for i := range profiles {
+		id := int64(profiles[i].ID)
+		at[id] = &profiles[i]
+		c.add(id)
+	}
+	rows, err := t.Query(ctx, `
+		SELECT e.profile_id, e.id_type, e.id_value, e.added_at
+		FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
+		JOIN external_ids e USING (bucket, profile_id)`, c.buckets, c.ids)
+	if err != nil {
+		return err
+	}
+	var id int64
+	var link identity.Link
+	_, err = pgx.ForEachRow(rows, []any{&id, &link.ID.Type, &link.ID.Value, &link.AddedAt}, func() error {
+		p := at[id]
+		p.Links = append(p.Links, link)
+		return nil
+	})
+	for i := range profiles {
+		slices.SortFunc(profiles[i].Links, func(a, b identity.Link) int {
+			return cmp.Or(a.AddedAt.Compare(b.AddedAt), cmp.Compare(a.ID.Type, b.ID.Type), cmp.Compare(a.ID.Value, b.ID.Value))
+		})
+	}
+	return err
+}
+
+// NextProfiles implements engine.Tx.
+func (t *tx) NextProfiles(ctx context.Context, b *engine.Backfill, n int) ([]identity.Profile, error) {
+	rows, err := t.Query(ctx, `
+		SELECT profile_id, created_at, merges FROM profiles
+		WHERE (bucket, profile_id) > ($1, $2) AND profile_id <= $3
+		ORDER BY bucket, profile_id LIMIT $4 FOR NO KEY UPDATE`, b.AtBucket, b.AtProfileID, b.MaxProfileID, n)
+	if err != nil {
+		return nil, err
+	}
+	profiles, err := collectProfiles(rows)
+	if err != nil {
+		return nil, err
+	}
+	return profiles, t.readLinks(ctx, profiles)
+}
+
+// Heirs implements engine.Tx.
+func (t *tx) Heirs(ctx context.Context, gone []int64) (map[int64]int64, error) {
+	heirs := make(map[int64]int64, len(gone))
+	for ask := gone; len(ask) > 0; { // merged profiles may have been merged again
+		c := columnsOf(ask)
+		rows, err := t.Query(ctx, `
+			SELECT m.loser_id, m.survivor_id
+			FROM unnest($1::int[], $2::bigint[]) AS want (bucket, loser_id)
+			JOIN profile_merges m USING (bucket, loser_id)`, c.buckets, c.ids)
+		if err != nil {
+			return nil, err
+		}
+		ask = nil
+		var loser, survivor int64
+		_, err = pgx.ForEachRow(rows, []any{&loser, &survivor}, func() error {
+			heirs[loser] = survivor
+			ask = append(ask, survivor)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	final := make(map[int64]int64, len(gone))
+	for _, id := range gone {
+		heir, ok := heirs[id]
+		for next := heir; ok; next, ok = heirs[heir] {
+			heir = next
+			final[id] = heir
+		}
+	}
+	return final, nil
+}
+
+// NewProfileIDs implements engine.Tx.
+func (t *tx) NewProfileIDs(ctx context.Context, n int) ([]int64, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	rows, err := t.Query(ctx, `SELECT nextval('profile_ids') FROM generate_series(1, $1)`, n)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+// SaveIdentity implements engine.Tx.
+func (t *tx) SaveIdentity(ctx context.Context, d identity.Diff, violations []engine.Violation, origin map[identity.ID]string, now time.Time) error {
+	var b pgx.Batch
+	if len(d.Created) > 0 {
+		var c profileColumns
+		var at []time.Time
+		var merges []int32
+		for _, p := range d.Created {
+			c.add(int64(p.ID))
+			at = append(at, p.CreatedAt)
+			merges = append(merges, int32(p.Merges))
+		}
+		b.Queue(`INSERT INTO profiles (bucket, profile_id, created_at, merges)
+			SELECT * FROM unnest($1::int[], $2::bigint[], $3::timestamptz[], $4::int[])`, c.buckets, c.ids, at, merges)
+	}
+	if len(d.Merges) > 0 {
+		var c profileColumns
+		var merges []int32
+		for _, id := range slices.Sorted(maps.Keys(d.Merges)) {
+			c.add(int64(id))
+			merges = append(merges, int32(d.Merges[id]))
+		}
+		b.Queue(`UPDATE profiles p SET merges = n.merges
+			FROM unnest($1::int[], $2::bigint[], $3::int[]) AS n (bucket, profile_id, merges)
+			WHERE p.bucket = n.bucket AND p.profile_id = n.profile_id`, c.buckets, c.ids, merges)
+	}
+	if len(violations) > 0 {
+		queueViolations(&b, violations, now)
+	}
+	if len(d.Mapped) > 0 {
+		queueLinks(&b, d.Mapped, origin)
+	}
+	if err := t.SendBatch(ctx, &b).Close(); err != nil {
+		return err
+	}
+	if len(d.Mapped) == 0 {
+		return nil
+	}
+	var c idColumns
+	var owners []int64
+	for _, m := range d.Mapped {
+		c.add(m.Link.ID)
+		owners = append(owners, int64(m.Profile))
+	}
+	tag, err := t.Exec(ctx, `
+		INSERT INTO id_owners (bucket, id_type, id_value, profile_id)
+		SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[]) AS n (bucket, id_type, id_value, profile_id)
+		ORDER BY bucket, id_type, id_value
+		ON CONFLICT DO NOTHING`, c.buckets, c.types, c.values, owners)
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() < int64(len(d.Mapped)) {
+		return fmt.Errorf("%w: an id was taken meanwhile", engine.ErrAgain)
+	}
+	return nil
+}
+
+func queueLinks(b *pgx.Batch, mapped []identity.Mapping, origin map[identity.ID]string) {
+	var c profileColumns
+	var types, values, messages []string
+	var added []time.Time
+	for _, m := range mapped {
+		c.add(int64(m.Profile))
+		types = append(types, m.Link.ID.Type)
+		values = append(values, m.Link.ID.Value)
+		added = append(added, m.Link.AddedAt)
+		messages = append(messages, origin[m.Link.ID])
+	}
+	b.Queue(`INSERT INTO external_ids (bucket, profile_id, id_type, id_value, added_at, message_id)
+		SELECT * FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])`,
+		c.buckets, c.ids, types, values, added, messages)
+}
+
+func queueViolations(b *pgx.Batch, violations []engine.Violation, now time.Time) {
+	var c profileColumns
+	var types, values, rules, reasons, messages []string
+	for _, v := range violations {
+		c.add(v.ProfileID)
+		types = append(types, v.ID.Type)
+		values = append(values, v.ID.Value)
+		rules = append(rules, string(v.Rule))
+		reasons = append(reasons, v.Reason)
+		messages = append(messages, v.MessageID)
+	}
+	b.Queue(`INSERT INTO identity_violations (bucket, profile_id, id_type, id_value, rule, reason, message_id, happened_at)
+		SELECT u.*, $8 FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) AS u`,
+		c.buckets, c.ids, types, values, rules, reasons, messages, now)
+}

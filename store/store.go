@@ -1,0 +1,181 @@
+// Package store is Muster on PostgreSQL: every statement, beside the code that reads
+// its rows, one file a subject. It implements what engine, ingest, scheduler and deliver
+// ask of storage; it decides nothing.
+//
+// Three habits hold everywhere (docs/design.md, scaling out): time is a parameter, never
+// now(); per-profile tables lead with the bucket, and statements name it; and many rows
+// are one statement, never a statement in a loop.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"muster/engine"
+)
+
+// Advisory locks, one key each. They guard within one database only.
+const (
+	gateLock      = 0x6d757374_0001 // shared by ingestion, exclusive for a clean cut
+	appendLock    = 0x6d757374_0002 // held from drawing places in the queue to the commit
+	partitionLock = 0x6d757374_0003 // one process at a time makes partitions
+)
+
+// maxTries is how often a transaction is begun before its conflict is reported.
+const maxTries = 20
+
+// Store is a database. It is safe for concurrent use.
+type Store struct {
+	pool *pgxpool.Pool
+
+	mu         sync.RWMutex
+	nameIDs    map[string]int64
+	names      map[int64]string
+	sources    map[int64]string
+	partitions map[string]bool
+	queueRoom  int64        // first place in the queue without a partition
+	queueSeen  atomic.Int64 // the last place drawn, as far as this process knows
+}
+
+// Open connects to the database, whose search_path must be muster, and checks that its
+// schema fits this program.
+func Open(ctx context.Context, dsn string) (*Store, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("read the database address: %w", err)
+	}
+	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		// Times come back in UTC, whatever the zone of this machine.
+		c.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})
+		return nil
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	s := New(pool)
+	if err := s.check(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// New is a store on a pool that somebody else opened and closes.
+func New(pool *pgxpool.Pool) *Store {
+	return &Store{
+		pool: pool, nameIDs: make(map[string]int64), names: make(map[int64]string),
+		sources: make(map[int64]string), partitions: make(map[string]bool),
+	}
+}
+
+// Close ends all connections.
+func (s *Store) Close() { s.pool.Close() }
+
+// Pool is the pool of connections, for those who inspect.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+func (s *Store) check(ctx context.Context) error {
+	var buckets int
+	err := s.pool.QueryRow(ctx, `SELECT buckets FROM catalog_version`).Scan(&buckets)
+	if err != nil {
+		return fmt.Errorf("read the schema (has it been migrated? run: muster migrate up): %w", err)
+	}
+	if buckets != engine.Buckets {
+		return fmt.Errorf("the database was made with %d buckets and this program works with %d: use the program that made it", buckets, engine.Buckets)
+	}
+	return nil
+}
+
+// Transact runs f in one transaction, again after deadlocks, serialisation failures and
+// engine.ErrAgain.
+func (s *Store) Transact(ctx context.Context, f func(engine.Tx) error) error {
+	for try := 1; ; try++ {
+		err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error { return f(&tx{Tx: t, store: s}) })
+		if err == nil || !again(err) || try == maxTries {
+			return err
+		}
+		// Two that met once would meet again without a random pause.
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(rand.Int64N(int64(try)*int64(5*time.Millisecond)) + 1)):
+		}
+	}
+}
+
+// again tells whether the transaction can succeed when it is begun anew.
+func again(err error) bool {
+	if errors.Is(err, engine.ErrAgain) {
+		return true
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	switch pg.Code {
+	case "40001", "40P01": // serialization_failure, deadlock_detected
+		return true
+	}
+	return false
+}
+
+// tx is a transaction.
+type tx struct {
+	pgx.Tx
+	store *Store
+}
+
+var (
+	_ engine.Tx         = (*tx)(nil)
+	_ engine.Repository = (*Store)(nil)
+)
+
+// ShareGate implements engine.Tx.
+func (t *tx) ShareGate(ctx context.Context) error {
+	_, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, int64(gateLock))
+	return err
+}
+
+// CloseGate implements engine.Tx.
+func (t *tx) CloseGate(ctx context.Context) error {
+	_, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(gateLock))
+	return err
+}
+
+// LastSeq implements engine.Tx.
+func (t *tx) LastSeq(ctx context.Context) (int64, error) {
+	var last int64
+	err := t.QueryRow(ctx, `SELECT CASE WHEN is_called THEN last_value + $1 - 1 ELSE 0 END FROM event_seq`, seqBlock).Scan(&last)
+	return last, err
+}
+
+// seqBlock is how many places in the order of arrival one value of event_seq stands for.
+const seqBlock = 1024
+
+// NewSeqs implements engine.Tx.
+func (t *tx) NewSeqs(ctx context.Context, n int) ([]int64, error) {
+	rows, err := t.Query(ctx, `SELECT nextval('event_seq') FROM generate_series(1, $1)`, (n+seqBlock-1)/seqBlock)
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, err
+	}
+	seqs := make([]int64, n)
+	for i := range seqs {
+		seqs[i] = blocks[i/seqBlock] + int64(i%seqBlock)
+	}
+	return seqs, nil
+}
