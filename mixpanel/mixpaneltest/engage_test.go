@@ -25,6 +25,7 @@ func TestOperations(t *testing.T) {
 		{"set objects", "", `"$set":{"o":{"k":[1,{"x":null}]},"t":true}`, `{"o":{"k":[1,{"x":null}]},"t":true}`},
 		{"set cuts", "", `"$set":{"` + long + `":"` + long + `"}`, `{"` + long[:255] + `":"` + long[:255] + `"}`},
 		{"set huge number", "", `"$set":{"n":1e999}`, `{"n":1.7976931348623157e308}`},
+		{"set deep", "", `"$set":{"a":` + strings.Repeat("[", 100) + `"[["` + strings.Repeat("]", 100) + `}`, `{"a":` + strings.Repeat("[", 100) + `"[["` + strings.Repeat("]", 100) + `}`},
 		{"set escapes", "", `"$set":{"a\u0041\n":"\ud83d\ude00\""}`, `{"aA\n":"😀\""}`},
 
 		{"set_once creates", "", `"$set_once":{"a":1}`, `{"a":1}`},
@@ -111,6 +112,7 @@ func TestEngageRefuses(t *testing.T) {
 		{"unset of nothing", update("u2", `"$unset":[]`), "$unset, must not be an empty list", invalid},
 		{"bad text", update("u2", "\"$set\":{\"a\":\"K\xf6ln\"}"), "strings should be valid utf8", invalid},
 		{"large list", update("u2", `"$set":{"a":["`+strings.Repeat("x", 256<<10)+`"]}`), `$set, "a": must not be larger than 262144 bytes`, invalid},
+		{"deep", update("u2", `"$set":{"a":`+strings.Repeat("[", 101)+`"]["`+strings.Repeat("]", 101)+`}`), `$set, "a": must not be nested more than 100 deep`, invalid},
 		{"two operations", update("u2", `"$set":{"a":1},"$add":{"b":1}`), "the record has more than one operation", and(mixpaneltest.RuleTwoOperations)},
 		{"no operation", strings.Replace(update("u2", ""), ",}", "}", 1), "the record has no operation", and(mixpaneltest.RuleNoOperation)},
 		{"time with a fraction", update("u2", `"$time":1.5,"$set":{"a":1}`), "$time, must be specified as seconds since epoch", and(mixpaneltest.RuleTimeNotInteger)},

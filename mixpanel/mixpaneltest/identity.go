@@ -195,8 +195,8 @@ func simplify(distinctID, user, device string) (string, string) {
 	return user, device
 }
 
-// members returns the ids that share a profile with id, itself included, sorted.
-func (i *identities) members(id string) []string {
+// joined returns the ids that share a profile with id, itself included, sorted.
+func (i *identities) joined(id string) []string {
 	ids := []string{id}
 	switch i.mode {
 	case Original:

@@ -67,7 +67,7 @@ func (s *Server) Profile(token, distinctID string) (profile Profile, ok bool) {
 	}
 	p.identities.mu.RLock()
 	id := p.identities.resolve(distinctID, s.clock.now())
-	ids := p.identities.members(id)
+	ids := p.identities.joined(id)
 	p.identities.mu.RUnlock()
 	ok = p.users.read(id, func(st *state) { profile = p.profile(id, st) })
 	if ok {

@@ -148,6 +148,23 @@ func skipValue(b []byte, i int) int {
 	}
 }
 
+// nesting is how many lists and objects are around the innermost value of v.
+func nesting(v jsontext.Value) int {
+	depth, most := 0, 0
+	for i := 0; i < len(v); i++ {
+		switch v[i] {
+		case '"':
+			i = skipString(v, i) - 1
+		case '{', '[':
+			depth++
+			most = max(most, depth)
+		case '}', ']':
+			depth--
+		}
+	}
+	return most
+}
+
 // unquote returns the text of the valid JSON string v; it aliases v unless there
 // are escapes or invalid UTF-8, which becomes U+FFFD.
 func unquote(v []byte) []byte {

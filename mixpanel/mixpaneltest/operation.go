@@ -131,11 +131,21 @@ func (l *Limits) checkOperand(op operator, v jsontext.Value) (problem string) {
 			return problem
 		}
 	}
-	if (v[0] == '[' || v[0] == '{') && len(v) > l.ProfileValueBytes {
+	if v[0] != '[' && v[0] != '{' {
+		return ""
+	}
+	if len(v) > l.ProfileValueBytes {
 		return fmt.Sprintf("must not be larger than %d bytes", l.ProfileValueBytes)
+	}
+	if nesting(v) > deepest {
+		return fmt.Sprintf("must not be nested more than %d deep", deepest)
 	}
 	return ""
 }
+
+// deepest bounds the nesting of a profile's value, for our own sake: the walk over
+// JSON takes time in proportion to it. Mixpanel publishes no bound.
+const deepest = 100
 
 // apply changes p as the operation says, or leaves it as it is and says what is
 // wrong. $delete is not applied to properties but to the profile.

@@ -12,6 +12,9 @@ const (
 	DefaultSecret = "0ddba11c0ddba11c0ddba11c0ddba11c"
 )
 
+// wallClock is the real time, which the options may replace.
+var wallClock = time.Now //nolint:forbidigo // the fake is a program of its own, at the edge
+
 // SecretRetirement is the day from which Mixpanel no longer takes a project's API
 // secret on /import. A server keeps to it when [Options].SecretAuthEnd says so.
 var SecretRetirement = time.Date(2027, 3, 3, 0, 0, 0, 0, time.UTC)
@@ -39,8 +42,8 @@ type Project struct {
 	ServiceAccounts map[string]string
 	// ProjectID is the numeric id that goes with a service account.
 	ProjectID string
-	// Region is where the project lives: "us" (the default), "eu" or "in". A message to
-	// a server of another region is accepted and lost, as with Mixpanel.
+	// Region is where the project lives: "us", "eu", "in", or "" for the server's region.
+	// A message to a server of another region is accepted and lost, as with Mixpanel.
 	Region string
 	// IDMerge is how identities are joined; "" is Legacy.
 	IDMerge IDMerge
@@ -150,13 +153,13 @@ func (l Limits) withDefaults() Limits {
 
 func (o Options) withDefaults() Options {
 	if len(o.Projects) == 0 {
-		o.Projects = []Project{{Token: DefaultToken, Secret: DefaultSecret, Region: o.Region}}
+		o.Projects = []Project{{Token: DefaultToken, Secret: DefaultSecret}}
 	}
 	if o.Region == "" {
 		o.Region = "us"
 	}
 	if o.Now == nil {
-		o.Now = time.Now //nolint:forbidigo // the fake is a program of its own; its clock is an option
+		o.Now = wallClock
 	}
 	if o.AliasSettle == 0 {
 		o.AliasSettle = time.Second

@@ -51,7 +51,8 @@ func (s *Server) view(p *project, view View) []stored {
 	return events
 }
 
-// Events returns the kept events of a project in the order of their arrival.
+// Events returns the kept events of a project in the order of their arrival,
+// identity events with their Effect among them.
 func (s *Server) Events(token string, view View) []Event {
 	return s.export(token, view, nil)
 }
