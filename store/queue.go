@@ -1,0 +1,342 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"muster/deliver"
+	"muster/engine"
+	"muster/identity"
+	"muster/query"
+)
+
+// queuePoll is how long Wait waits at most: notices can get lost with a connection.
+const queuePoll = 2 * time.Second
+
+// Queue is the queue as delivery works on it.
+type Queue struct {
+	store *Store
+
+	mu       sync.Mutex
+	listener *pgxpool.Conn // kept for as long as it works, because notices count from LISTEN on
+}
+
+var _ deliver.Queue = (*Queue)(nil)
+
+// Queue returns the queue of the store's database.
+func (s *Store) Queue() *Queue { return &Queue{store: s} }
+
+// Acquire implements deliver.Queue.
+func (q *Queue) Acquire(ctx context.Context, c deliver.Claim) ([]deliver.Lease, error) {
+	var leases []deliver.Lease
+	err := pgx.BeginFunc(ctx, q.store.pool, func(t pgx.Tx) error {
+		leases = nil
+		_, err := t.Exec(ctx, `
+			INSERT INTO queue_positions (destination_id, lane)
+			SELECT d.destination_id, l FROM destinations d, generate_series(0, $2 - 1) AS l
+			WHERE d.name = ANY($1) AND d.removed_at IS NULL
+			ON CONFLICT DO NOTHING`, c.Destinations, engine.Lanes)
+		if err != nil {
+			return err
+		}
+		rows, err := t.Query(ctx, `
+			WITH mine AS (
+				SELECT p.destination_id, p.lane FROM queue_positions p JOIN destinations d USING (destination_id)
+				WHERE d.name = ANY($1) AND d.removed_at IS NULL AND NOT d.paused AND d.halted_reason IS NULL
+					AND (p.owner = $2 OR NOT $5 AND (p.owner = '' OR p.lease_until <= $3))
+				FOR UPDATE OF p SKIP LOCKED)
+			UPDATE queue_positions p
+			SET token = CASE WHEN p.owner = $2 THEN p.token ELSE p.token + 1 END, owner = $2, lease_until = $4
+			FROM mine JOIN destinations d USING (destination_id)
+			WHERE p.destination_id = mine.destination_id AND p.lane = mine.lane
+			RETURNING d.name, p.lane, p.token, p.seq, p.ahead, p.in_flight, p.failing_seq, p.attempt,
+				p.failing_since, p.next_attempt_at, p.last_code, p.last_reason`,
+			c.Destinations, c.Owner, c.Now, c.Now.Add(c.TTL), c.RenewOnly)
+		if err != nil {
+			return err
+		}
+		leases, err = pgx.CollectRows(rows, scanLease)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take lanes of the queue: %w", err)
+	}
+	return leases, nil
+}
+
+func scanLease(row pgx.CollectableRow) (deliver.Lease, error) {
+	var l deliver.Lease
+	var since, next *time.Time
+	r := &l.State.Retry
+	err := row.Scan(&l.Lane.Destination, &l.Lane.Number, &l.Token, &l.State.Position, &l.State.Ahead, &l.InFlight,
+		&r.Seq, &r.Attempt, &since, &next, &r.Code, &r.Reason)
+	if since != nil {
+		r.Since = *since
+	}
+	if next != nil {
+		r.Next = *next
+	}
+	return l, err
+}
+
+// Release implements deliver.Queue.
+func (q *Queue) Release(ctx context.Context, leases []deliver.Lease) error {
+	var names []string
+	var lanes []int16
+	var tokens []int64
+	for _, l := range leases {
+		names = append(names, l.Lane.Destination)
+		lanes = append(lanes, int16(l.Lane.Number))
+		tokens = append(tokens, l.Token)
+	}
+	_, err := q.store.pool.Exec(ctx, `
+		UPDATE queue_positions p SET owner = '', lease_until = NULL
+		FROM unnest($1::text[], $2::smallint[], $3::bigint[]) AS held (name, lane, token) JOIN destinations d USING (name)
+		WHERE p.destination_id = d.destination_id AND p.lane = held.lane AND p.token = held.token`, names, lanes, tokens)
+	if err != nil {
+		return fmt.Errorf("give lanes of the queue back: %w", err)
+	}
+	return nil
+}
+
+// Read implements deliver.Queue.
+func (q *Queue) Read(ctx context.Context, lane deliver.Lane, after int64, limit int) ([]deliver.Entry, error) {
+	rows, err := q.store.pool.Query(ctx, `
+		SELECT q.seq, q.profile_id, q.bucket, q.form, q.ids, q.value, q.told, q.at, q.reason, q.queued_at,
+			q.connection_id, n.emit, n.entered_event, n.exited_event, n.computed_event, c.computation_id, c.key, c.name, c.kind, q.destination_id
+		FROM queue q
+		JOIN connections n USING (connection_id)
+		JOIN computations c USING (computation_id)
+		WHERE q.destination_id = (SELECT destination_id FROM destinations WHERE name = $1) AND q.lane = $2 AND q.seq > $3
+		ORDER BY q.seq LIMIT $4`, lane.Destination, lane.Number, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the queue: %w", err)
+	}
+	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (deliver.Entry, error) {
+		var e deliver.Entry
+		m := engine.Message{Connection: &engine.Connection{Computation: &engine.Computation{}, Destination: &engine.Destination{Name: lane.Destination}}}
+		var ids string
+		var value []byte
+		n, c := m.Connection, m.Connection.Computation
+		err := row.Scan(&e.Seq, &m.ProfileID, &m.Bucket, &m.Form, &ids, &value, &m.Times, &m.At, &m.Reason, &e.QueuedAt,
+			&n.ID, &n.Emit, &n.EnteredEvent, &n.ExitedEvent, &n.ComputedEvent, &c.ID, &c.Key, &c.Name, &c.Kind, &n.Destination.ID)
+		if err != nil {
+			return e, err
+		}
+		if m.IDs, err = identity.ParseCombination(ids); err != nil {
+			return e, err
+		}
+		if m.Value, err = query.ParseValue(value); err != nil {
+			return e, err
+		}
+		e.Call, e.Carrier, e.Repeatable = m.Call(), m.Carrier(), true
+		return e, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the queue: %w", err)
+	}
+	return entries, nil
+}
+
+// MarkInFlight implements deliver.Queue.
+func (q *Queue) MarkInFlight(ctx context.Context, l deliver.Lease, seqs []int64) error {
+	tag, err := q.store.pool.Exec(ctx, `
+		UPDATE queue_positions SET in_flight = $4
+		WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1) AND lane = $2 AND token = $3`,
+		l.Lane.Destination, l.Lane.Number, l.Token, seqs)
+	if err != nil {
+		return fmt.Errorf("mark messages in flight: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return deliver.ErrLostLease
+	}
+	return nil
+}
+
+// Commit implements deliver.Queue.
+func (q *Queue) Commit(ctx context.Context, l deliver.Lease, p deliver.Progress) error {
+	err := pgx.BeginFunc(ctx, q.store.pool, func(t pgx.Tx) error {
+		delivered := 0
+		for _, c := range p.Counts {
+			if c.Verdict == engine.Delivered {
+				delivered += c.N
+			}
+		}
+		ahead := p.State.Ahead
+		if ahead == nil {
+			ahead = []int64{}
+		}
+		r := p.State.Retry
+		var destination int64
+		err := t.QueryRow(ctx, `
+			UPDATE queue_positions p
+			SET seq = $4, ahead = $5, in_flight = '{}', delivered = p.delivered + $6, failing_seq = $7, attempt = $8,
+				failing_since = $9, next_attempt_at = $10, last_code = $11, last_reason = $12, moved_at = $13
+			WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1) AND lane = $2 AND token = $3
+			RETURNING destination_id`,
+			l.Lane.Destination, l.Lane.Number, l.Token, p.State.Position, ahead, delivered, r.Seq, r.Attempt,
+			orNull(r.Since), orNull(r.Next), r.Code, r.Reason, p.At).Scan(&destination)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return deliver.ErrLostLease
+		}
+		if err != nil {
+			return err
+		}
+		if err := letters(ctx, t, destination, l.Lane.Number, p); err != nil {
+			return err
+		}
+		if err := barriers(ctx, t, destination, p); err != nil {
+			return err
+		}
+		if p.Halt != "" {
+			_, err = t.Exec(ctx, `UPDATE destinations SET halted_reason = $2 WHERE destination_id = $1`, destination, p.Halt)
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, deliver.ErrLostLease) {
+		return fmt.Errorf("store the progress of delivery: %w", err)
+	}
+	return err
+}
+
+// letters stores what is set aside, taking the rest of each from its row in the queue.
+func letters(ctx context.Context, t pgx.Tx, destination int64, lane int, p deliver.Progress) error {
+	var seqs []int64
+	var kinds, codes, reasons []string
+	var attempts []int32
+	for _, list := range []struct {
+		kind    string
+		letters []deliver.Letter
+	}{{"rejected", p.Dead}, {"uncertain", p.Uncertain}} {
+		for _, letter := range list.letters {
+			seqs = append(seqs, letter.Entry.Seq)
+			kinds = append(kinds, list.kind)
+			codes = append(codes, letter.Code)
+			reasons = append(reasons, letter.Reason)
+			attempts = append(attempts, int32(letter.Attempts))
+		}
+	}
+	if len(seqs) == 0 {
+		return nil
+	}
+	_, err := t.Exec(ctx, `
+		INSERT INTO dead_letters (destination_id, lane, seq, kind, code, reason, connection_id, bucket, profile_id, form, ids, value,
+			told, at, reason_told, attempts, died_at)
+		SELECT q.destination_id, q.lane, q.seq, u.kind, u.code, u.reason, q.connection_id, q.bucket, q.profile_id, q.form, q.ids, q.value,
+			q.told, q.at, q.reason, u.attempts, $8
+		FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::int[]) AS u (seq, kind, code, reason, attempts)
+		JOIN queue q ON q.destination_id = $1 AND q.lane = $2 AND q.seq = u.seq
+		ON CONFLICT DO NOTHING`, destination, lane, seqs, kinds, codes, reasons, attempts, p.At)
+	return err
+}
+
+func barriers(ctx context.Context, t pgx.Tx, destination int64, p deliver.Progress) error {
+	if len(p.Reached) > 0 {
+		_, err := t.Exec(ctx, `
+			INSERT INTO queue_barriers (destination_id, barrier, reached) SELECT $1, unnest($2::text[]), true
+			ON CONFLICT (destination_id, barrier) DO UPDATE SET reached = true`, destination, p.Reached)
+		if err != nil {
+			return err
+		}
+	}
+	if len(p.Passed) > 0 {
+		_, err := t.Exec(ctx, `
+			INSERT INTO queue_barriers (destination_id, barrier, passed_at) SELECT $1, unnest($2::text[]), $3
+			ON CONFLICT (destination_id, barrier) DO UPDATE SET passed_at = excluded.passed_at`, destination, p.Passed, p.At)
+		return err
+	}
+	return nil
+}
+
+// Barriers implements deliver.Queue.
+func (q *Queue) Barriers(ctx context.Context, destination string, ids []string) (map[string]deliver.BarrierState, error) {
+	rows, err := q.store.pool.Query(ctx, `
+		SELECT b.barrier, b.reached, b.passed_at FROM queue_barriers b JOIN destinations d USING (destination_id)
+		WHERE d.name = $1 AND b.barrier = ANY($2)`, destination, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read barriers: %w", err)
+	}
+	states := make(map[string]deliver.BarrierState)
+	var id string
+	var s deliver.BarrierState
+	var passed *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &s.Reached, &passed}, func() error {
+		s.PassedAt = time.Time{}
+		if passed != nil {
+			s.PassedAt = *passed
+		}
+		states[id] = s
+		return nil
+	})
+	return states, err
+}
+
+// Wait implements deliver.Queue. It listens on a connection of its own, and answers at
+// the latest after two seconds. One Wait at a time listens; others only wait.
+func (q *Queue) Wait(ctx context.Context) ([]deliver.Lane, error) {
+	ctx, cancel := context.WithTimeout(ctx, queuePoll)
+	defer cancel()
+	if !q.mu.TryLock() {
+		<-ctx.Done()
+		return nil, nil
+	}
+	defer q.mu.Unlock()
+	err := q.listen(ctx)
+	if err == nil {
+		_, err = q.listener.Conn().WaitForNotification(ctx)
+	}
+	if err == nil || errors.Is(err, context.DeadlineExceeded) && q.listener != nil && !q.listener.Conn().IsClosed() {
+		return nil, nil
+	}
+	q.hangUp()
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("listen to the queue: %w", err)
+}
+
+// listen makes sure that there is a connection that listens.
+func (q *Queue) listen(ctx context.Context) error {
+	if q.listener != nil {
+		return nil
+	}
+	conn, err := q.store.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, `LISTEN `+QueueChannel); err != nil {
+		conn.Release()
+		return err
+	}
+	q.listener = conn
+	return nil
+}
+
+// hangUp ends the connection that listens: it must not go back to the pool as it is.
+func (q *Queue) hangUp() {
+	if q.listener != nil {
+		conn := q.listener.Hijack()
+		q.listener = nil
+		_ = conn.Close(context.Background())
+	}
+}
+
+// Close ends the connection that listens.
+func (q *Queue) Close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.hangUp()
+}
+
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
