@@ -100,7 +100,6 @@ type notes struct {
 	windows   []EventWindow
 	relatives []relativePart
 	streams   []*stream // of nested events
-	nested    bool
 	session   bool
 }
 
@@ -115,7 +114,6 @@ func (n *notes) add(inner *notes) {
 		n.windows = addOnce(n.windows, w)
 	}
 	n.relatives = append(n.relatives, inner.relatives...)
-	n.nested = true
 	n.streams = append(n.streams, inner.streams...)
 	n.session = n.session || inner.session
 }
@@ -168,6 +166,10 @@ func (c *checker) definition(x expression) *Definition {
 	default:
 		d.scalar, d.text = t.scalar, printed(t.scalar)
 	}
+	c.printable(d.text)
+	if c.failed {
+		return nil
+	}
 	if d.Level == Accounts && d.Class == Realtime {
 		// Which users an account has is only looked at on schedule.
 		d.Class, d.ClassBecause = Scheduled, []string{d.text}
@@ -175,6 +177,20 @@ func (c *checker) definition(x expression) *Definition {
 	d.Empty = d.Eval(Profile{}, time.Time{})
 	d.TrueOnEmpty = d.Empty.AsBool()
 	return d
+}
+
+// printable refuses a text at the very limits that printing pushes over them, for a
+// definition is stored as it is printed.
+func (c *checker) printable(text string) {
+	again := report{text: text}
+	if len(text) > MaxLength {
+		again.errorf(0, CodeTooLong, "", "it has %d bytes, more than %d", len(text), MaxLength)
+	} else {
+		parse(&again)
+	}
+	for _, d := range again.found {
+		c.errorf(0, d.Code, "split it into several audiences and read them with trait('audience_key')", "in its canonical form %s", d.Message)
+	}
 }
 
 // suits says whether the whole has the type that its purpose asks for.

@@ -38,6 +38,9 @@ func (c *checker) method(call callSyntax) (string, role, bool) {
 }
 
 func (c *checker) unknown(name token, roles ...role) {
+	if c.full() {
+		return
+	}
 	hint := ""
 	if s := suggest(name.text, roles...); s != "" {
 		hint = "did you mean `" + s + "`?"

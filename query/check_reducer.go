@@ -31,9 +31,9 @@ func (c *checker) leaf(d *draft, r Reducer) *Leaf {
 	l := &Leaf{
 		Event: d.stream.name, Events: n.events, Traits: n.traits, Reducer: r,
 		Window: window, Windows: n.windows,
-		Foldable:     !n.nested && !n.session && len(n.traits) == 0 && len(n.relatives) == 0,
+		Foldable:     len(n.streams) == 0 && !n.session && len(n.traits) == 0 && len(n.relatives) == 0,
 		ClockInWhere: len(n.relatives) > 0,
-		stream:       d.stream, relatives: n.relatives,
+		stream:       d.stream, inner: n.streams, relatives: n.relatives,
 	}
 	l.Text = string(r.appendText(d.stream.appendText(nil)))
 	if l.Window == nil {

@@ -163,8 +163,11 @@ func (r *report) warnf(offset int, code, hint, format string, args ...any) {
 	r.add(Warning, offset, code, hint, fmt.Sprintf(format, args...))
 }
 
+// full says that nothing more would be reported: it is time to give up.
+func (r *report) full() bool { return len(r.found) >= maxDiagnostics }
+
 func (r *report) add(severity Severity, offset int, code, hint, message string) {
-	if len(r.found) >= maxDiagnostics {
+	if r.full() {
 		return
 	}
 	offset = min(offset, len(r.text))

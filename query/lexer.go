@@ -95,7 +95,7 @@ var slips = [...]struct {
 func (l *lexer) next() token {
 	for {
 		l.space()
-		if l.pos >= len(l.text) {
+		if l.pos >= len(l.text) || l.full() {
 			return token{kind: tokenEnd, offset: l.pos}
 		}
 		start, rest, c := l.pos, l.text[l.pos:], l.text[l.pos]

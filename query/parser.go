@@ -8,7 +8,7 @@ type parser struct {
 	tokens  []token
 	pos     int
 	depth   int
-	stopped bool // nested too deeply to go on
+	stopped bool // nested too deeply, or too faulty, to go on
 }
 
 func parse(r *report) expression {
@@ -56,11 +56,15 @@ func (p *parser) enter() bool {
 	if p.depth > MaxDepth {
 		p.errorf(p.peek().offset, CodeTooDeep, "split the definition into several audiences and read them with trait('audience_key')",
 			"nested more than %d deep", MaxDepth)
-		p.stopped = true
-		p.pos = len(p.tokens) - 1
+		p.stop()
 		return false
 	}
 	return true
+}
+
+func (p *parser) stop() {
+	p.stopped = true
+	p.pos = len(p.tokens) - 1
 }
 
 func (p *parser) leave() { p.depth-- }
@@ -74,6 +78,9 @@ func (p *parser) unexpected(wanted string) badSyntax {
 			message = "expected " + wanted + ", found " + t.describe()
 		}
 		p.errorf(t.offset, CodeUnexpectedToken, p.adviceOn(t), "%s", message)
+		if p.full() {
+			p.stop()
+		}
 	}
 	return badSyntax{t.offset}
 }
