@@ -53,3 +53,20 @@ func (t *tx) readSources(ctx context.Context) error {
 	})
 	return err
 }
+
+// SourceName is the name of a source.
+func (s *Store) SourceName(ctx context.Context, id int64) (string, error) {
+	s.mu.RLock()
+	name, ok := s.sources[id]
+	s.mu.RUnlock()
+	if ok {
+		return name, nil
+	}
+	if err := s.pool.QueryRow(ctx, `SELECT name FROM sources WHERE source_id = $1`, id).Scan(&name); err != nil {
+		return "", fmt.Errorf("source %d: %w", id, err)
+	}
+	s.mu.Lock()
+	s.sources[id] = name
+	s.mu.Unlock()
+	return name, nil
+}

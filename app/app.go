@@ -1,0 +1,226 @@
+// Package app assembles the product: the engine on its store, the scheduler, the
+// delivery to its destinations, and the way in. It decides nothing; it is where the
+// packages that must not know each other meet.
+package app
+
+import (
+	"context"
+
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"muster/deliver"
+	"muster/engine"
+	"muster/identity"
+	"muster/mixpanel"
+	"muster/scheduler"
+	"muster/store"
+)
+
+// Options are what an App is made of.
+type Options struct {
+	Store        *store.Store
+	Identity     identity.Settings
+	Destinations map[string]mixpanel.Settings // by name
+	Pace         deliver.Pace
+	HTTP         *http.Client     // to destinations; nil: one of the client's own
+	Now          func() time.Time // the clock
+	Log          *slog.Logger     // nil: nothing is logged
+}
+
+// App is a running or settling Muster. Its parts may be used directly.
+type App struct {
+	Engine *engine.Engine
+	Store  *store.Store
+
+	now       func() time.Time
+	log       *slog.Logger
+	targets   []deliver.Target
+	queue     *store.Queue
+	deliverer *deliver.Deliverer
+	runner    *scheduler.Runner
+	wake      chan struct{} // to the scheduler: the schedules in use may have changed
+	defined   chan struct{} // to the backfill loop: something may wait for it
+}
+
+// New assembles an App and makes its destinations known to the database.
+func New(ctx context.Context, o Options) (*App, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	rules, err := o.Identity.Compile()
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	a := &App{
+		Engine: engine.New(o.Store, rules), Store: o.Store,
+		now: o.Now, log: o.Log, queue: o.Store.Queue(),
+		wake: make(chan struct{}, 1), defined: make(chan struct{}, 1),
+	}
+	kinds := make(map[string]string, len(o.Destinations))
+	for name, settings := range o.Destinations {
+		d, err := mixpanel.NewDestination(settings, o.HTTP)
+		if err != nil {
+			return nil, fmt.Errorf("destination %s: %w", name, err)
+		}
+		a.targets = append(a.targets, deliver.Target{Name: name, Destination: d, Pace: o.Pace})
+		kinds[name] = "mixpanel"
+	}
+	if err := o.Store.EnsureDestinations(ctx, kinds, o.Now()); err != nil {
+		return nil, err
+	}
+	a.deliverer, err = deliver.New(deliver.Config{
+		Queue: a.queue, Owner: uuid.NewString(), Now: o.Now, Random: rand.Float64, Log: o.Log,
+		Targets: func(context.Context) ([]deliver.Target, error) { return a.targets, nil },
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.runner = &scheduler.Runner{Slots: o.Store.Slots(), Work: a.slot, Now: o.Now, Wake: a.wake, Log: o.Log}
+	return a, nil
+}
+
+// Close lets go of the database connection that listens; the store stays open.
+func (a *App) Close() { a.queue.Close() }
+
+// Define creates and edits computations, see engine.Engine.Define. Their backfill is
+// done by Run or Settle.
+func (a *App) Define(ctx context.Context, definitions []engine.Definition) ([]*engine.DefinitionError, error) {
+	for i := range definitions {
+		text := definitions[i].Schedule
+		if text == "" {
+			continue
+		}
+		s, err := scheduler.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", definitions[i].Key, err)
+		}
+		definitions[i].Schedule = s.String()
+	}
+	refused, err := a.Engine.Define(ctx, definitions, a.now())
+	poke(a.defined)
+	return refused, err
+}
+
+// Run works until the context ends: it backfills, runs slots and delivers. Then it
+// lets what is at hand finish.
+func (a *App) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.deliverer.Run(ctx) })
+	g.Go(func() error { return a.runner.Run(ctx) })
+	g.Go(func() error { return a.backfillLoop(ctx) })
+	return g.Wait()
+}
+
+// Settle does all that is due now and returns: backfills, slots, deliveries. It is for
+// those who move the clock themselves, and must not be called while Run works.
+func (a *App) Settle(ctx context.Context) error {
+	if err := a.Backfill(ctx, nil); err != nil {
+		return err
+	}
+	if err := a.runner.Settle(ctx); err != nil {
+		return err
+	}
+	return a.deliverer.Drain(ctx)
+}
+
+// Backfill computes the definitions that wait for it, and returns when none is left.
+// progress, if not nil, is called after each chunk.
+func (a *App) Backfill(ctx context.Context, progress func(engine.BackfillProgress)) error {
+	for {
+		waits, err := a.waiting(ctx)
+		if err != nil || !waits {
+			return err
+		}
+		if _, err := a.Engine.BeginBackfill(ctx, latest, a.now()); err != nil {
+			return err
+		}
+		for {
+			p, err := a.Engine.StepBackfill(ctx, a.now())
+			if err != nil {
+				return err
+			}
+			if progress != nil {
+				progress(p)
+			}
+			if p.Finished {
+				a.log.Info("backfill complete", "backfill", p.ID, "profiles", p.Done, "events", p.EventsRead)
+				break
+			}
+		}
+		poke(a.wake)
+	}
+}
+
+// waiting tells whether a backfill runs or a definition waits for one.
+func (a *App) waiting(ctx context.Context) (bool, error) {
+	c, err := a.Engine.Catalog(ctx)
+	if err != nil {
+		return false, err
+	}
+	if c.Backfill != nil {
+		return true, nil
+	}
+	for _, comp := range c.Computations {
+		if comp.Next != nil {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// backfillPoll is how late a definition from another process is seen.
+const backfillPoll = 5 * time.Second
+
+func (a *App) backfillLoop(ctx context.Context) error {
+	for {
+		err := a.Backfill(ctx, nil)
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("backfill failed, trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.defined:
+		case <-time.After(backfillPoll):
+		}
+	}
+}
+
+func (a *App) slot(ctx context.Context, s scheduler.Slot, _ int) error {
+	result, err := a.Engine.RunSlot(ctx, s.Key, s.At, a.now())
+	if err != nil {
+		return err
+	}
+	var entered, exited, changed int64
+	for _, t := range result.Tallies {
+		entered += t.Entered
+		exited += t.Exited
+		changed += t.Changed
+	}
+	a.log.Info("slot computed", "schedule", s.Key, "slot", s.At, "computations", len(result.Tallies),
+		"events", result.EventsRead, "profiles", result.Profiles, "entered", entered, "exited", exited, "changed", changed)
+	return nil
+}
+
+// latest implements engine.Latest.
+func latest(schedule string, at time.Time) (time.Time, error) {
+	s, err := scheduler.Parse(schedule)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return s.Latest(at), nil
+}
+
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
