@@ -11,7 +11,7 @@ import (
 
 // maxProbes bounds how many instants are tried. Past it the next one is reported
 // untried: too early perhaps, never too late.
-const maxProbes = 64
+const maxProbes = 32
 
 // next is the span's first end after the instant.
 func (s span) next(after time.Time) (time.Time, bool) {
@@ -113,6 +113,18 @@ func (s scope) at(asOf time.Time) scope {
 
 // candidates adds every instant at which something in the leaf can flip.
 func (l *Leaf) candidates(i *instants, s scope) {
+	if l.steady {
+		if l.Window == nil || l.Window.empty() {
+			return
+		}
+		for _, e := range s.past.named(l.Event) {
+			during := l.Window.during(e.Time)
+			if _, ahead := during.next(i.after); ahead && l.stream.admits(e, s) {
+				i.add(during)
+			}
+		}
+		return
+	}
 	for _, w := range l.Windows {
 		for _, e := range s.past.named(w.Event) {
 			i.add(Window{w.Near, w.Far}.during(e.Time))

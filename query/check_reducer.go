@@ -35,6 +35,10 @@ func (c *checker) leaf(d *draft, r Reducer) *Leaf {
 		ClockInWhere: len(n.relatives) > 0,
 		stream:       d.stream, inner: n.streams, relatives: n.relatives,
 	}
+	l.steady = !n.session && !l.ClockInWhere
+	for _, inner := range n.streams {
+		l.steady = l.steady && !inner.windowed()
+	}
 	l.Text = string(r.appendText(d.stream.appendText(nil)))
 	if l.Window == nil {
 		c.result.Unbounded = true

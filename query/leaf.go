@@ -32,6 +32,7 @@ type Leaf struct {
 
 	stream    *stream
 	inner     []*stream      // of nested events, at any depth
+	steady    bool           // nothing but its own windows depends on the clock, and there is no session
 	relatives []relativePart // the comparisons that ClockInWhere speaks of
 }
 

@@ -35,7 +35,7 @@ func TestLimits(t *testing.T) {
 		{"brackets closed", strings.Repeat(")", query.MaxLength), query.CodeUnexpectedToken},
 		{"a long list", "trait('x').one_of(" + strings.Repeat("1,", 5000) + "1)", ""},
 		{"digits", "trait('x') = " + strings.Repeat("9", 16000), query.CodeLex},
-		{"a long path", "trait('" + strings.Repeat("a.", 8000) + "a') = 1", ""},
+		{"a long path", "trait('" + strings.Repeat("a.", 8000) + "a') = 1", query.CodeBadPath},
 		{"a long name", strings.Repeat("a", 16000) + "('x')", query.CodeUnknownFunction},
 		{"curly quotes", strings.Repeat("‘", 5000), query.CodeLex},
 	} {

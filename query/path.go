@@ -2,6 +2,7 @@ package query
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -11,9 +12,13 @@ type path []string
 
 const each = "$"
 
+// maxSteps keeps a walk through nested arrays cheap.
+const maxSteps = 64
+
 var (
-	errEmptyStep   = errors.New("a step of the path is empty")
-	errLeadingEach = errors.New("a path cannot start with $: there is no array to walk")
+	errTooManySteps = fmt.Errorf("a path has at most %d steps", maxSteps)
+	errEmptyStep    = errors.New("a step of the path is empty")
+	errLeadingEach  = errors.New("a path cannot start with $: there is no array to walk")
 )
 
 // parsePath splits text at its dots. Backslashes directly before a dot make that
@@ -54,6 +59,9 @@ func parsePath(text string) (path, error) {
 	}
 	if !finish() {
 		return nil, errEmptyStep
+	}
+	if len(p) > maxSteps {
+		return nil, errTooManySteps
 	}
 	if p[0] == each {
 		return nil, errLeadingEach
@@ -104,11 +112,31 @@ func (p path) of(v Value) Value {
 
 // allIn appends every value, null excepted, at the path in a raw JSON object.
 func (p path) allIn(dst []Value, raw []byte) []Value {
-	plain := 0
-	for plain < len(p) && p[plain] != each {
-		plain++
+	if len(raw) == 0 {
+		return dst
 	}
-	return p[plain:].allOf(dst, p[:plain].in(raw))
+	return p.allAt(dst, cursor{raw: raw})
+}
+
+func (p path) allAt(dst []Value, c cursor) []Value {
+	for i, segment := range p {
+		switch {
+		case segment != each:
+			if !c.member(segment) {
+				return dst
+			}
+		case c.take('['):
+			for c.more(']') {
+				dst = p[i+1:].allAt(dst, c)
+				c.skip()
+			}
+			return dst
+		}
+	}
+	if v := c.value(); !v.IsNull() {
+		dst = append(dst, v)
+	}
+	return dst
 }
 
 // allOf appends every value, null excepted, at the path in v.

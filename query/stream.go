@@ -33,6 +33,10 @@ type stream struct {
 
 func (st *stream) nested() bool { return st.outer != nil }
 
+func (st *stream) windowed() bool {
+	return slices.ContainsFunc(st.stages, func(g stage) bool { return g.window != nil })
+}
+
 // stage is a run of filters whose order does not matter, and the session filter
 // that ends it, if one does: a session depends on what was filtered before it.
 type stage struct {
@@ -46,6 +50,17 @@ type stage struct {
 // keeps says whether the event passes, whatever the clock says.
 func (g *stage) keeps(s scope) bool {
 	return (len(g.excluded) == 0 || !slices.Contains(g.excluded, s.event.Source)) && g.where.holds(s)
+}
+
+// admits says whether an event passes every filter but windows and sessions.
+func (st *stream) admits(e *Event, s scope) bool {
+	s.event = e
+	for i := range st.stages {
+		if !st.stages[i].keeps(s) {
+			return false
+		}
+	}
+	return true
 }
 
 // events are the events that pass, by time and arrival.
