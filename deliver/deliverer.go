@@ -94,27 +94,24 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	// Sends live in work: it outlasts ctx by the grace.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	h := newHolding(d, work)
+	h := newHolding(d, ctx, work)
 	defer h.close()
 
-	var lanes sync.WaitGroup
-	var loops errgroup.Group
-	loops.Go(func() error { h.listen(ctx); return nil })
-	loops.Go(func() error {
+	var loops, lanes sync.WaitGroup
+	loops.Go(h.listen)
+	loops.Go(func() {
 		for ctx.Err() == nil {
-			taken, err := h.beat(ctx, false)
-			if err != nil && ctx.Err() == nil {
-				d.config.Log.Warn("lanes cannot be renewed, trying again", slog.Any("error", err))
+			taken, err := h.beat(false)
+			if err != nil {
+				h.complain(err)
 			}
 			for _, w := range taken {
-				lanes.Go(func() { w.run(ctx) })
+				lanes.Go(w.run)
 			}
 			pause(ctx, d.config.LeaseTTL/3, nil)
 		}
-		return nil
 	})
-	<-ctx.Done()
-	loops.Wait() //nolint:errcheck // the loops return nil
+	loops.Wait()
 
 	grace := time.AfterFunc(d.config.Grace, cut)
 	defer grace.Stop()
@@ -134,9 +131,9 @@ func (d *Deliverer) Drain(ctx context.Context) error {
 	defer d.mu.Unlock()
 	d.due = time.Time{}
 
-	h := newHolding(d, ctx)
+	h := newHolding(d, ctx, ctx)
 	defer h.close()
-	workers, err := h.beat(ctx, false)
+	workers, err := h.beat(false)
 	if err != nil {
 		return err
 	}
@@ -156,7 +153,7 @@ func (d *Deliverer) Drain(ctx context.Context) error {
 		var lanes errgroup.Group
 		for i, w := range workers {
 			lanes.Go(func() (err error) {
-				rests[i], err = w.pass(ctx)
+				rests[i], err = w.pass()
 				return err
 			})
 		}

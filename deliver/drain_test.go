@@ -3,6 +3,7 @@ package deliver
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -328,4 +329,57 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestInvalidPaceStopsOnlyItsDestination(t *testing.T) {
+	clock, q, s := newClock(), newMemQueue(2, "good", "bad"), newShop(t)
+	q.append("good", "c0", "m1", true, clock.Now())
+	q.append("bad", "c0", "m2", true, clock.Now())
+	d, err := New(Config{
+		Queue: q, Owner: "one", Now: clock.Now, Random: func() float64 { return 0.5 },
+		Targets: targets(Target{Name: "bad", Destination: s, Pace: Pace{Batch: -1}}, Target{Name: "good", Destination: s}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"m1"}, s.messages()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// heard remembers what the metrics were told.
+type heard struct {
+	mu     sync.Mutex
+	counts map[string]int
+	lags   map[Lane]time.Duration
+}
+
+func (h *heard) Counted(destination string, v engine.Verdict, code string, n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counts[fmt.Sprint(destination, " ", v, " ", code)] += n
+}
+
+func (h *heard) Lag(lane Lane, age time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lags[lane] = age
+}
+
+func TestMetrics(t *testing.T) {
+	b := newBench(t, Pace{})
+	h := &heard{counts: map[string]int{}, lags: map[Lane]time.Duration{}}
+	b.d.config.Metrics = h
+	b.add("c0", "m1", "m2")
+	b.add("c1", "m3")
+	b.clock.advance(time.Minute)
+	b.shop.set(answers(unavailable, "m2"))
+	b.drain()
+	b.equal("counts", h.counts, map[string]int{
+		fmt.Sprint("mp ", engine.Delivered, " "): 2, fmt.Sprint("mp ", engine.Retry, " unavailable"): 1,
+	})
+	b.equal("lags", h.lags, map[Lane]time.Duration{{"mp", 0}: time.Minute, {"mp", 1}: 0, {"mp", 2}: 0, {"mp", 3}: 0})
 }

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 )
 
 // holding is the set of lanes that a Deliverer holds, with the destinations they
 // lead to.
 type holding struct {
 	d    *Deliverer
+	stop context.Context // nothing new is begun once it ends
 	work context.Context // Sends end with it
 
 	mu      sync.Mutex
@@ -20,17 +22,18 @@ type holding struct {
 	workers map[Lane]*worker
 }
 
-func newHolding(d *Deliverer, work context.Context) *holding {
-	return &holding{d: d, work: work, outlets: make(map[string]*outlet), workers: make(map[Lane]*worker)}
+func newHolding(d *Deliverer, stop, work context.Context) *holding {
+	return &holding{d: d, stop: stop, work: work, outlets: make(map[string]*outlet), workers: make(map[Lane]*worker)}
 }
 
 // beat takes and renews lanes. It returns the workers of the lanes that were
 // taken; the others are renewed, or told to end.
-func (h *holding) beat(ctx context.Context, renewOnly bool) ([]*worker, error) {
-	// It is not cut off by the end of ctx: lanes that were taken unnoticed would be
-	// nobody's until their leases end.
+//
+// It is bounded, but not cut off when stop ends: lanes that were taken unnoticed
+// would be nobody's until their leases end.
+func (h *holding) beat(renewOnly bool) ([]*worker, error) {
 	c := h.d.config
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.LeaseTTL/2)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.stop), c.LeaseTTL/2)
 	defer cancel()
 
 	// A lane is started anew only if its last worker had ended before Acquire read
@@ -80,7 +83,8 @@ func (h *holding) beat(ctx context.Context, renewOnly bool) ([]*worker, error) {
 	return taken, nil
 }
 
-// refresh asks for the targets and returns their names, sorted.
+// refresh asks for the targets and returns the names of those that can be served,
+// sorted.
 func (h *holding) refresh(ctx context.Context) ([]string, error) {
 	targets, err := h.d.config.Targets(ctx)
 	if err != nil {
@@ -91,7 +95,8 @@ func (h *holding) refresh(ctx context.Context) ([]string, error) {
 	defer h.mu.Unlock()
 	for _, t := range targets {
 		if err := t.Pace.Validate(); err != nil {
-			return nil, fmt.Errorf("destination %q: %w", t.Name, err)
+			h.d.config.Log.Error("destination is not served: its pace is not valid", slog.String("destination", t.Name), slog.Any("error", err))
+			continue
 		}
 		o := h.outlets[t.Name]
 		if o == nil {
@@ -107,40 +112,34 @@ func (h *holding) refresh(ctx context.Context) ([]string, error) {
 
 // keep renews the leases until done closes.
 func (h *holding) keep(done <-chan struct{}) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(h.work))
-	defer cancel()
-	go func() {
-		select {
-		case <-done:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	ticks := time.NewTicker(h.d.config.LeaseTTL / 3)
+	defer ticks.Stop()
 	for {
-		pause(ctx, h.d.config.LeaseTTL/3, done)
-		if ctx.Err() != nil {
-			return
-		}
 		select {
 		case <-done:
 			return
-		default:
-		}
-		if _, err := h.beat(ctx, true); err != nil && ctx.Err() == nil {
-			h.d.config.Log.Warn("lanes cannot be renewed, trying again", slog.Any("error", err))
+		case <-ticks.C:
+			if _, err := h.beat(true); err != nil {
+				h.complain(err)
+			}
 		}
 	}
 }
 
+func (h *holding) complain(err error) {
+	h.d.config.Log.Warn("lanes cannot be renewed, trying again", slog.Any("error", err))
+}
+
 // listen wakes lanes when something was appended to them.
-func (h *holding) listen(ctx context.Context) {
-	for ctx.Err() == nil {
-		lanes, err := h.d.config.Queue.Wait(ctx)
+func (h *holding) listen() {
+	for h.stop.Err() == nil {
+		lanes, err := h.d.config.Queue.Wait(h.stop)
+		if h.stop.Err() != nil {
+			return
+		}
 		if err != nil {
-			if ctx.Err() == nil {
-				h.d.config.Log.Warn("the queue cannot be watched, trying again", slog.Any("error", err))
-			}
-			pause(ctx, queuePause, nil)
+			h.d.config.Log.Warn("the queue cannot be watched, trying again", slog.Any("error", err))
+			pause(h.stop, queuePause, nil)
 		}
 		h.wake(func(l Lane) bool { return len(lanes) == 0 || slices.Contains(lanes, l) })
 	}

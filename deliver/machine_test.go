@@ -177,20 +177,19 @@ func (w *world) launch() {
 	l.fault = func(string) (before, after error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.chance(w.deadly) {
-			l.dead.Store(true)
-		}
 		switch {
-		case !w.chance(w.trouble):
-			if l.dead.Load() {
-				return nil, errCut // it died right after
+		case w.chance(w.deadly):
+			l.dead.Store(true)
+			if w.chance(50) {
+				return errCut, nil
 			}
+			return nil, errCut
+		case !w.chance(w.trouble):
 			return nil, nil
 		case w.chance(50):
 			return errors.New("connection refused"), nil
-		default:
-			return nil, errors.New("connection reset")
 		}
+		return nil, errors.New("connection reset")
 	}
 	p := startOn(w.t, l, fmt.Sprint("process ", w.names), Target{Name: "mp", Destination: &counter{w: w, link: l}, Pace: worldPace})
 	w.live = append(w.live, p)

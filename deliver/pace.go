@@ -47,8 +47,9 @@ type Pace struct {
 	// not at all.
 	Settle time.Duration
 	// An entry is given up once it has failed at least GiveUpAttempts times and
-	// for GiveUpAge since its first failure. Both must hold: an outage alone, or a
-	// backlog that is old already when it is first sent, loses nothing.
+	// for GiveUpAge since its first failure. Both must hold, so that neither many
+	// quick tries nor a backlog that is old when it is first sent loses anything,
+	// nor an outage that is shorter than GiveUpAge.
 	GiveUpAge      time.Duration
 	GiveUpAttempts int
 }

@@ -9,8 +9,9 @@ import (
 	"muster/event"
 )
 
-// ErrLostLease says that the lane now belongs to somebody else: the token of the
-// lease is not the lane's token any more. Nothing of the call was applied.
+// ErrLostLease says that the lane was released or now belongs to somebody else:
+// the token of the lease is not the lane's token any more. Nothing of the call was
+// applied.
 var ErrLostLease = errors.New("the lane's lease has passed to another process")
 
 // Queue is a log of calls, split into lanes. It is safe for concurrent use.
@@ -35,8 +36,8 @@ type Queue interface {
 	Acquire(ctx context.Context, c Claim) ([]Lease, error)
 
 	// Release gives lanes back so that others need not wait for the end of the
-	// lease. Leases that are lost already are ignored. Marks made by MarkInFlight
-	// stay.
+	// lease; it loses the leases. Those that are lost already are ignored. Marks
+	// made by MarkInFlight stay.
 	Release(ctx context.Context, leases []Lease) error
 
 	// Read returns up to limit entries of the lane with Seq > after, ascending.

@@ -395,9 +395,9 @@ func TestHaltedDestinationIsProbedWhenResumed(t *testing.T) {
 		p := start(t, q, "one", Target{Name: "mp", Destination: s})
 		q.append("mp", "c1", "m1", true, time.Now())
 		time.Sleep(time.Hour)
-		sends := s.sends
-		if sends == 0 || sends > 1 {
-			t.Errorf("%d sends to a destination that refuses everything", sends)
+		synctest.Wait()
+		if sends := s.sends; sends != 1 {
+			t.Errorf("%d sends to a destination that refuses everything, want 1", sends)
 		}
 		s.set(nil)
 		q.resume("mp")
@@ -433,5 +433,108 @@ func TestBarrierAcrossProcesses(t *testing.T) {
 		}
 		first.end()
 		second.end()
+	})
+}
+
+// A process that is cut off from the queue must not go on sending what another
+// process may be sending by now.
+func TestSendEndsWithTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, s := newMemQueue(4, "mp"), newShop(t)
+		var cut atomic.Bool
+		var ended time.Time
+		s.during = func(ctx context.Context, _ []*event.Call) {
+			if ended.IsZero() {
+				<-ctx.Done()
+				ended = time.Now()
+			}
+		}
+		p := startOn(t, &link{memQueue: q, fault: func(string) (before, after error) {
+			if cut.Load() {
+				return errors.New("connection refused"), nil
+			}
+			return nil, nil
+		}}, "one", Target{Name: "mp", Destination: s})
+		q.append("mp", "c1", "m1", true, time.Now())
+		time.Sleep(time.Minute)
+		cut.Store(true)
+		begin := time.Now()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := ended.Sub(begin); got <= 0 || got > DefaultLeaseTTL {
+			t.Errorf("the Send ended %v after the last renewal could fail, want at most %v", got, DefaultLeaseTTL)
+		}
+		cut.Store(false)
+		time.Sleep(time.Minute)
+		if got := fmt.Sprint(s.messages()); got != "[m1]" {
+			t.Errorf("applied when the queue came back: %v", got)
+		}
+		p.end()
+	})
+}
+
+// A mark whose answer got lost must not outlive an orderly stop: the next process
+// would park a call that was never sent.
+func TestStopBetweenMarkAndSendLeavesNoMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, s := newMemQueue(4, "mp"), newShop(t)
+		marked := make(chan struct{}, 1)
+		p := startOn(t, &link{memQueue: q, fault: func(op string) (before, after error) {
+			if op == "mark" {
+				marked <- struct{}{}
+				return nil, errors.New("connection reset")
+			}
+			return nil, nil
+		}}, "one", Target{Name: "mp", Destination: s})
+		q.append("mp", "c1", "m1", false, time.Now())
+		<-marked
+		p.end()
+		p = start(t, q, "two", Target{Name: "mp", Destination: s})
+		synctest.Wait()
+		p.end()
+		if _, uncertain := q.letters("mp"); len(uncertain) > 0 {
+			t.Errorf("uncertain: %v", uncertain)
+		}
+		if got := fmt.Sprint(s.messages()); got != "[m1]" {
+			t.Errorf("applied: %v", got)
+		}
+	})
+}
+
+func TestBarrierWithinAProcessWaitsOnlyToSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, s := newMemQueue(2, "mp"), newShop(t)
+		p := start(t, q, "one", Target{Name: "mp", Destination: s, Pace: Pace{Settle: 300 * time.Millisecond}})
+		synctest.Wait()
+		q.appendAlias("mp", "c0", "c1", "alias", time.Now())
+		q.append("mp", "c0", "a", true, time.Now())
+		q.append("mp", "c1", "b", true, time.Now())
+		time.Sleep(300 * time.Millisecond)
+		synctest.Wait()
+		if got := fmt.Sprint(s.of("c0"), s.of("c1")); got != "[alias a] [alias b]" {
+			t.Errorf("applied: %v", got)
+		}
+		p.end()
+	})
+}
+
+func TestPauseEndsDeliveryAndResumeGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, s := newMemQueue(4, "mp"), newShop(t)
+		p := start(t, q, "one", Target{Name: "mp", Destination: s})
+		synctest.Wait()
+		q.set(func() { q.paused["mp"] = true })
+		time.Sleep(DefaultLeaseTTL) // at the next renewal it stops
+		q.append("mp", "c1", "m1", true, time.Now())
+		time.Sleep(time.Hour)
+		if n := len(s.messages()); n > 0 {
+			t.Errorf("%d calls were delivered to a paused destination", n)
+		}
+		q.resume("mp")
+		time.Sleep(DefaultLeaseTTL)
+		if n := len(s.messages()); n != 1 {
+			t.Error("not delivered after the pause")
+		}
+		p.end()
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math"
-	"sync"
 	"time"
 )
 
@@ -21,20 +20,15 @@ const (
 type worker struct {
 	*sender
 	certainty *certainty
+	stop      context.Context // ends when the lane is to be given back
+	retire    context.CancelFunc
 	woken     chan struct{}
-	retired   chan struct{} // closed when the lane is to be given back
-	retire    func()
-	done      chan struct{} // closed when it has been given back
+	done      chan struct{} // closed when the lane has been given back
 }
 
 func newWorker(h *holding, l Lease, o *outlet, certain time.Duration) *worker {
-	w := &worker{
-		certainty: newCertainty(h.work, certain),
-		woken:     make(chan struct{}, 1),
-		retired:   make(chan struct{}),
-		done:      make(chan struct{}),
-	}
-	w.retire = sync.OnceFunc(func() { close(w.retired) })
+	w := &worker{certainty: newCertainty(h.work, certain), woken: make(chan struct{}, 1), done: make(chan struct{})}
+	w.stop, w.retire = context.WithCancel(h.stop)
 	w.sender = newSender(h.d, l, o, func() {
 		h.wake(func(other Lane) bool { return other.Destination == l.Lane.Destination && other != l.Lane })
 	})
@@ -48,42 +42,33 @@ func (w *worker) nudge() {
 	}
 }
 
-// run delivers the lane until ctx ends, the worker is retired, the lease is lost
-// or the destination halted.
-func (w *worker) run(ctx context.Context) {
+// run delivers the lane until the worker is to stop, the lease is lost or the
+// destination halted.
+func (w *worker) run() {
 	defer w.leave()
-	stop, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-w.retired:
-			cancel()
-		case <-stop.Done():
-		}
-	}()
-	for stop.Err() == nil {
-		r, err := w.step(stop, w.certainty.context())
+	for w.stop.Err() == nil {
+		r, err := w.step(w.stop, w.certainty.context())
 		switch {
 		case errors.Is(err, ErrLostLease):
 			w.lost = true
 			return
-		case stop.Err() != nil:
+		case w.stop.Err() != nil:
 			return
 		case err != nil:
 			w.d.config.Log.Warn("a lane cannot go on, trying again",
 				slog.String("destination", w.lease.Lane.Destination), slog.Int("lane", w.lease.Lane.Number), slog.Any("error", err))
-			pause(stop, queuePause, nil)
+			pause(w.stop, queuePause, nil)
 		case r.halted:
 			return
 		case r.again:
 		default:
-			w.await(stop, r)
+			w.await(r)
 		}
 	}
 }
 
 // await waits until the lane may have something to do.
-func (w *worker) await(stop context.Context, r rest) {
+func (w *worker) await(r rest) {
 	wait := r.due.Sub(w.d.config.Now())
 	switch {
 	case r.due.IsZero() && !r.shared:
@@ -91,15 +76,15 @@ func (w *worker) await(stop context.Context, r rest) {
 	case r.due.IsZero(), r.shared && barrierPoll < wait:
 		wait = barrierPoll
 	}
-	pause(stop, wait, w.woken)
+	pause(w.stop, wait, w.woken)
 }
 
 // pass steps until the lane has to wait. The rest it returns has moved if any
 // step has.
-func (w *worker) pass(ctx context.Context) (rest, error) {
+func (w *worker) pass() (rest, error) {
 	var moved bool
 	for !w.lost {
-		r, err := w.step(ctx, w.certainty.context())
+		r, err := w.step(w.stop, w.certainty.context())
 		switch {
 		case errors.Is(err, ErrLostLease):
 			w.lost = true
@@ -117,6 +102,7 @@ func (w *worker) pass(ctx context.Context) (rest, error) {
 // leave stores what is left to store and gives the lane back.
 func (w *worker) leave() {
 	defer close(w.done)
+	defer w.retire()
 	defer w.certainty.end()
 	if w.lost {
 		return
