@@ -61,6 +61,7 @@ func (s *shop) Send(ctx context.Context, calls []*event.Call, now time.Time) []e
 			s.apply(c, now)
 		case engine.Retry, engine.Halt:
 			blocked[c.UserID] = o
+		case engine.Rejected, engine.Uncertain:
 		}
 	}
 	return outcomes
