@@ -32,6 +32,9 @@ func (c Combination) Key() string {
 	return b.String()
 }
 
+// String is the key.
+func (c Combination) String() string { return c.Key() }
+
 var escape = strings.NewReplacer(`\`, `\\`, `|`, `\|`)
 
 // ParseCombination reads a [Combination.Key].

@@ -1,9 +1,6 @@
 package identity
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // Eligible says whether a computation may hold a profile with these ids: one that is
 // known by a user_id, an email or an advertising id, or, with includeAnonymous, by an
@@ -138,8 +135,3 @@ func (s Strategy) pick(values []string) []string {
 
 // newest is the last n of values that are ordered by age, or all if there are fewer.
 func newest[T any](values []T, n int) []T { return values[max(len(values)-n, 0):] }
-
-// String is for people.
-func (c Combination) String() string { return c.Key() }
-
-var _ fmt.Stringer = Combination{}

@@ -103,14 +103,18 @@ func (p *process) die(err error) {
 	p.dead = err
 }
 
-func (p *process) fault() error {
+// fault is why a call cannot be answered, if so.
+func (p *process) fault(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.dead
 }
 
-func (p *process) Jobs(context.Context) ([]scheduler.Job, error) {
-	if err := p.fault(); err != nil {
+func (p *process) Jobs(ctx context.Context) ([]scheduler.Job, error) {
+	if err := p.fault(ctx); err != nil {
 		return nil, err
 	}
 	p.memory.mu.Lock()
@@ -122,8 +126,8 @@ func (p *process) Jobs(context.Context) ([]scheduler.Job, error) {
 	return jobs, nil
 }
 
-func (p *process) Claim(_ context.Context, slot scheduler.Slot, now time.Time, lease time.Duration) (scheduler.Claim, error) {
-	if err := p.fault(); err != nil {
+func (p *process) Claim(ctx context.Context, slot scheduler.Slot, now time.Time, lease time.Duration) (scheduler.Claim, error) {
+	if err := p.fault(ctx); err != nil {
 		return nil, err
 	}
 	m := p.memory
@@ -155,7 +159,7 @@ func (p *process) Claim(_ context.Context, slot scheduler.Slot, now time.Time, l
 // alive says whether a claim holds. The caller holds the lock.
 func (m *memory) alive(s *state, now time.Time) bool {
 	if m.locks {
-		return s.holder.fault() == nil
+		return s.holder.fault(context.Background()) == nil
 	}
 	return now.Before(s.until)
 }
@@ -170,8 +174,8 @@ type claim struct {
 
 func (c *claim) Attempt() int { return c.attempt }
 
-func (c *claim) Renew(_ context.Context, now time.Time) error {
-	if err := c.fault(); err != nil {
+func (c *claim) Renew(ctx context.Context, now time.Time) error {
+	if err := c.fault(ctx); err != nil {
 		return err
 	}
 	c.memory.mu.Lock()
@@ -183,8 +187,8 @@ func (c *claim) Renew(_ context.Context, now time.Time) error {
 	return nil
 }
 
-func (c *claim) Finish(_ context.Context, outcome scheduler.Outcome) error {
-	if err := c.fault(); err != nil {
+func (c *claim) Finish(ctx context.Context, outcome scheduler.Outcome) error {
+	if err := c.fault(ctx); err != nil {
 		return err
 	}
 	c.memory.mu.Lock()

@@ -158,11 +158,7 @@ func (l *loop) start(ctx context.Context) time.Duration {
 func (j Job) next(now time.Time, most time.Duration) (slot Slot, wait time.Duration) {
 	at, missed, due := j.Schedule.Due(j.Last, now)
 	if !due {
-		from := now
-		if j.Last.After(now) { // the clock was set back
-			from = j.Last
-		}
-		next := j.Schedule.Next(from)
+		next := j.Schedule.Next(now)
 		if next.IsZero() {
 			return Slot{}, most
 		}

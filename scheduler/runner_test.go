@@ -52,7 +52,10 @@ func (m *memory) lasting(d func() time.Duration) func(context.Context, scheduler
 
 func always(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
 
-const week = 7 * 24 * time.Hour
+const (
+	day  = 24 * time.Hour
+	week = 7 * day
+)
 
 // TestRacingRunnersDoEachSlotOnce is three processes over a week.
 func TestRacingRunnersDoEachSlotOnce(t *testing.T) {
@@ -219,27 +222,78 @@ func TestDeadRunnersSlotIsTakenOver(t *testing.T) {
 // TestRunnerThatLosesItsClaimStops: the work's context ends when another has the slot,
 // and when the claim could not be renewed in time.
 func TestRunnerThatLosesItsClaimStops(t *testing.T) {
-	for name, fault := range map[string]error{"taken": scheduler.ErrClaimLost, "unreachable": errors.New("no route to host")} {
+	for name, test := range map[string]struct {
+		fault error
+		after time.Duration // of the work, with a lease of 30 seconds
+	}{
+		"taken":       {scheduler.ErrClaimLost, 10 * time.Second},
+		"unreachable": {errors.New("no route to host"), 30 * time.Second},
+	} {
 		t.Run(name, func(t *testing.T) {
-			one(t, "@hourly", func(t *testing.T, m *memory, began time.Time) {
+			one(t, "@daily", func(t *testing.T, m *memory, began time.Time) {
 				p := m.connect()
+				slot := began.Add(day)
 				var ended time.Time
-				stop := start(t, &scheduler.Runner{Slots: p, Now: time.Now, Lease: 30 * time.Second, Work: func(ctx context.Context, _ scheduler.Slot, _ int) error {
+				stop := start(t, &scheduler.Runner{Slots: p, Now: time.Now, Lease: 30 * time.Second, Work: func(ctx context.Context, slot scheduler.Slot, attempt int) error {
+					if attempt > 1 {
+						return m.commit(slot, attempt)
+					}
 					<-ctx.Done()
 					ended = time.Now()
+					time.Sleep(10 * time.Second)
 					return context.Cause(ctx)
 				}})
-				time.Sleep(time.Hour + 5*time.Second)
-				p.die(fault)
+				time.Sleep(day + 5*time.Second)
+				p.die(test.fault)
+				time.Sleep(30 * time.Second)
+				p.die(nil)
 				time.Sleep(time.Minute)
 				stop()
-				want := map[string]time.Duration{"taken": 10 * time.Second, "unreachable": 30 * time.Second}[name]
-				if got := ended.Sub(began.Add(time.Hour)); got != want {
-					t.Errorf("the work ended %v after it began, want %v", got, want)
+				if got := ended.Sub(slot); got != test.after {
+					t.Errorf("the work ended %v after it began, want %v", got, test.after)
+				}
+				// It does not count as a failure of the work, so there is no backoff.
+				if s := m.of("job", slot); s.effects != 1 || s.reason != "" || s.attempt != 2 {
+					t.Errorf("done %d times: %v, %s", s.effects, s.history, s.reason)
 				}
 			})
 		})
 	}
+}
+
+func TestClaimSurvivesRenewalsThatFailNowAndThen(t *testing.T) {
+	one(t, "@daily", func(t *testing.T, m *memory, began time.Time) {
+		p := m.connect()
+		stop := start(t, &scheduler.Runner{Slots: p, Now: time.Now, Lease: 30 * time.Second, Work: m.lasting(always(5 * time.Minute))})
+		time.Sleep(day + 5*time.Second)
+		for range 6 { // two renewals fail, one does not
+			p.die(errors.New("no route to host"))
+			time.Sleep(20 * time.Second)
+			p.die(nil)
+			time.Sleep(10 * time.Second)
+		}
+		time.Sleep(3 * time.Minute)
+		stop()
+		if s := m.of("job", began.Add(day)); s.effects != 1 || s.attempt != 1 {
+			t.Errorf("done %d times: %v", s.effects, s.history)
+		}
+	})
+}
+
+// TestRunnerDoesNotRaceItself: when its clock is set forward its own leases seem to have
+// ended, and it must not take them over.
+func TestRunnerDoesNotRaceItself(t *testing.T) {
+	one(t, "@hourly", func(t *testing.T, m *memory, began time.Time) {
+		var c clock
+		stop := start(t, &scheduler.Runner{Slots: m.connect(), Now: c.now, Work: m.lasting(always(5 * time.Minute))})
+		time.Sleep(time.Hour + 2*time.Second)
+		c.set(time.Hour)
+		time.Sleep(6 * time.Minute)
+		stop()
+		if s := m.of("job", began.Add(time.Hour)); s.effects != 1 || s.attempt != 1 {
+			t.Errorf("the slot that was being done was done %d times: %v", s.effects, s.history)
+		}
+	})
 }
 
 func TestFailedSlotIsTriedAgainLaterAndLater(t *testing.T) {
@@ -277,20 +331,20 @@ func TestFailedSlotIsTriedAgainLaterAndLater(t *testing.T) {
 }
 
 func TestBackoffEndsWhenTheClockIsSetBack(t *testing.T) {
-	one(t, "@hourly", func(t *testing.T, m *memory, began time.Time) {
+	one(t, "@daily", func(t *testing.T, m *memory, began time.Time) {
 		var c clock
-		failing := true
+		var healed atomic.Bool
 		stop := start(t, &scheduler.Runner{Slots: m.connect(), Now: c.now, Work: func(_ context.Context, slot scheduler.Slot, attempt int) error {
-			if failing {
-				c.set(-30 * time.Minute) // after the slot was claimed, and before it is to be retried
-				failing = false
+			if !healed.Load() {
 				return errors.New("not yet")
 			}
 			return m.commit(slot, attempt)
 		}})
-		c.set(30 * time.Minute)
-		time.Sleep(31 * time.Minute)
-		c.set(30 * time.Minute)
+		time.Sleep(day + time.Minute)
+		c.set(5 * time.Hour)
+		time.Sleep(20 * time.Minute) // the next attempt is five hours away by the right clock
+		c.set(0)
+		healed.Store(true)
 		time.Sleep(time.Minute)
 		stop()
 		if n := m.done("job"); n != 1 {
