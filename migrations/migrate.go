@@ -2,11 +2,9 @@ package migrations
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"github.com/golang-migrate/migrate/v4"
 	"github.com/golang-migrate/migrate/v4/database"
@@ -74,11 +72,12 @@ const migrationsTable = "schema_migrations"
 type runner struct {
 	config *pgx.ConnConfig
 	steps  []step
-	driver *lockDriver
+	driver database.Driver
 	*migrate.Migrate
 }
 
-// open connects, and makes the tables that tell which migrations are in.
+// open makes the tables that tell which migrations are in, and waits for other
+// processes that are migrating the same database.
 func open(ctx context.Context, dsn string, files fs.FS) (*runner, error) {
 	all, err := steps(files)
 	if err != nil {
@@ -94,7 +93,7 @@ func open(ctx context.Context, dsn string, files fs.FS) (*runner, error) {
 	}
 	r := &runner{config: config, steps: all}
 	if r.driver, err = openDriver(ctx, config); err != nil {
-		return nil, fmt.Errorf("open the database for migrations: %w", err)
+		return nil, fmt.Errorf("lock schema %s for migrations: %w", Schema, err)
 	}
 	plain, err := iofs.New(files, ".")
 	if err != nil {
@@ -108,7 +107,6 @@ func open(ctx context.Context, dsn string, files fs.FS) (*runner, error) {
 	if err != nil {
 		return nil, errors.Join(err, plain.Close(), r.driver.Close())
 	}
-	r.LockTimeout = 24 * time.Hour            // the context is what ends the waiting
 	r.PrefetchMigrations = uint(len(all)) + 1 // so that a failure leaves no goroutine behind that wants to read on
 	return r, nil
 }
@@ -121,9 +119,6 @@ func (r *runner) run(ctx context.Context, operation func(*migrate.Migrate) error
 	if err == nil || errors.Is(err, migrate.ErrNoChange) {
 		return ctx.Err() // a stopped run returns nil
 	}
-	if ctx.Err() != nil && !r.driver.locked {
-		return ctx.Err()
-	}
 	return r.explain(context.WithoutCancel(ctx), err)
 }
 
@@ -133,42 +128,22 @@ func (r *runner) close(err error) error {
 	return errors.Join(err, errSource, errDatabase)
 }
 
-// lockDriver is golang-migrate's driver, made to stop waiting for another
-// process's migrations when the context ends.
-type lockDriver struct {
-	database.Driver
-	ctx    context.Context
-	conn   *pgx.Conn
-	locked bool // the lock was taken at least once
-}
-
-func openDriver(ctx context.Context, config *pgx.ConnConfig) (*lockDriver, error) {
-	d := &lockDriver{ctx: ctx}
+// openDriver opens a session that holds the advisory lock on the schema until it
+// is closed. golang-migrate takes the same lock again, as the same session may, but
+// by itself would wait for another process without end; here the context ends that.
+func openDriver(ctx context.Context, config *pgx.ConnConfig) (database.Driver, error) {
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
-		d.conn = conn
-		return nil
+		id, err := lockID(conn)
+		if err != nil {
+			return err
+		}
+		_, err = conn.Exec(ctx, `SELECT pg_advisory_lock($1::bigint)`, id)
+		return err
 	}))
 	db.SetMaxOpenConns(1)
-	driver, err := withInstance(db)
+	driver, err := migratepgx.WithInstance(db, &migratepgx.Config{SchemaName: Schema, MigrationsTable: migrationsTable})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	d.Driver = driver
-	return d, nil
-}
-
-func withInstance(db *sql.DB) (database.Driver, error) {
-	return migratepgx.WithInstance(db, &migratepgx.Config{SchemaName: Schema, MigrationsTable: migrationsTable})
-}
-
-// Lock waits for the advisory lock on the schema.
-func (d *lockDriver) Lock() error {
-	stop := context.AfterFunc(d.ctx, func() {
-		// The request goes over a connection of its own; the wait then fails.
-		_ = d.conn.PgConn().CancelRequest(context.WithoutCancel(d.ctx))
-	})
-	defer stop()
-	err := d.Driver.Lock()
-	d.locked = d.locked || err == nil
-	return err
+	return driver, nil
 }

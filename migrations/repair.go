@@ -2,7 +2,6 @@ package migrations
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 
 	"github.com/golang-migrate/migrate/v4/database"
@@ -22,15 +21,10 @@ func repair(ctx context.Context, dsn string, files fs.FS) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	err = r.driver.Lock()
-	if err != nil {
-		return State{}, r.close(err)
-	}
 	s, err := r.repair(ctx)
-	return s, r.close(errors.Join(err, r.driver.Unlock()))
+	return s, r.close(err)
 }
 
-// repair is Repair, under the lock.
 func (r *runner) repair(ctx context.Context) (s State, err error) {
 	err = session(ctx, r.config, func(conn *pgx.Conn) error {
 		history, err := readHistory(ctx, conn)

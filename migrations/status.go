@@ -2,12 +2,10 @@ package migrations
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // State tells how far a database's schema is.
@@ -78,8 +76,8 @@ func readState(ctx context.Context, conn *pgx.Conn, all []step) (State, error) {
 		s.Migrations = append(s.Migrations, m)
 		s.Latest = max(s.Latest, m.Version)
 	}
-	if len(rows) == 0 && !tableExists(ctx, conn, "muster.schema_migrations") {
-		return s, nil
+	if exists, err := tableExists(ctx, conn, "muster.schema_migrations"); err != nil || !exists {
+		return s, err
 	}
 	err = conn.QueryRow(ctx, `SELECT coalesce(bool_or(dirty), false) FROM muster.schema_migrations`).Scan(&s.Dirty)
 	if err != nil || !s.Dirty {
@@ -98,26 +96,29 @@ type historyRow struct {
 
 // readHistory lists the migrations in the database, none if it knows of none.
 func readHistory(ctx context.Context, conn *pgx.Conn) ([]historyRow, error) {
+	if exists, err := tableExists(ctx, conn, "muster.schema_history"); err != nil || !exists {
+		return nil, err
+	}
 	rows, err := conn.Query(ctx, `SELECT version, checksum, applied_at FROM muster.schema_history ORDER BY version`)
 	if err != nil {
 		return nil, err
 	}
-	history, err := pgx.CollectRows(rows, pgx.RowToStructByPos[historyRow])
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "42P01" { // undefined_table
-		return nil, nil
-	}
-	return history, err
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[historyRow])
 }
 
-func tableExists(ctx context.Context, conn *pgx.Conn, name string) bool {
-	var exists bool
-	err := conn.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, name).Scan(&exists)
-	return err == nil && exists
+func tableExists(ctx context.Context, conn *pgx.Conn, name string) (exists bool, err error) {
+	err = conn.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, name).Scan(&exists)
+	return exists, err
 }
 
-// lockHeld tells whether a process holds the lock that golang-migrate takes.
+// lockID is the number of the advisory lock that golang-migrate takes.
+func lockID(conn *pgx.Conn) (string, error) {
+	return database.GenerateAdvisoryLockId(conn.Config().Database, Schema, migrationsTable)
+}
+
+// lockHeld tells whether another session is migrating.
 func lockHeld(ctx context.Context, conn *pgx.Conn) (bool, error) {
-	id, err := database.GenerateAdvisoryLockId(conn.Config().Database, Schema, migrationsTable)
+	id, err := lockID(conn)
 	if err != nil {
 		return false, err
 	}

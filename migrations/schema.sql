@@ -1,0 +1,1167 @@
+-- The schema after all migrations, for reading. PostgreSQL 15 wrote it: go test ./migrations -update
+
+CREATE SCHEMA muster;
+
+CREATE TABLE muster.backfills (
+    backfill_id bigint NOT NULL,
+    status text NOT NULL,
+    cut bigint NOT NULL,
+    max_profile_id bigint NOT NULL,
+    at_bucket integer DEFAULT 0 NOT NULL,
+    at_profile_id bigint DEFAULT 0 NOT NULL,
+    profiles_total bigint NOT NULL,
+    profiles_done bigint DEFAULT 0 NOT NULL,
+    events_read bigint DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    error text,
+    CONSTRAINT backfills_at_bucket_check CHECK (((at_bucket >= 0) AND (at_bucket <= 1024))),
+    CONSTRAINT backfills_status_check CHECK ((status = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE muster.backfills IS 'Walks over all profiles that compute new and edited definitions from history; one at a time, for all definitions that wait.';
+
+COMMENT ON COLUMN muster.backfills.backfill_id IS 'Number of the backfill.';
+
+COMMENT ON COLUMN muster.backfills.status IS 'running, done or failed.';
+
+COMMENT ON COLUMN muster.backfills.cut IS 'Events that arrived up to this one are the backfill''s; later ones are counted as they come.';
+
+COMMENT ON COLUMN muster.backfills.max_profile_id IS 'Profiles with a higher number are younger than the backfill and complete from birth.';
+
+COMMENT ON COLUMN muster.backfills.at_bucket IS 'Progress: profiles up to (at_bucket, at_profile_id) are done.';
+
+COMMENT ON COLUMN muster.backfills.at_profile_id IS 'Progress, see at_bucket.';
+
+COMMENT ON COLUMN muster.backfills.profiles_total IS 'How many profiles there were at its start.';
+
+COMMENT ON COLUMN muster.backfills.profiles_done IS 'How many are done.';
+
+COMMENT ON COLUMN muster.backfills.events_read IS 'Events read so far.';
+
+COMMENT ON COLUMN muster.backfills.started_at IS 'When it began.';
+
+COMMENT ON COLUMN muster.backfills.finished_at IS 'When it ended.';
+
+COMMENT ON COLUMN muster.backfills.error IS 'Why it failed.';
+
+ALTER TABLE muster.backfills ALTER COLUMN backfill_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.backfills_backfill_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.catalog_version (
+    only_row boolean DEFAULT true NOT NULL,
+    version bigint NOT NULL,
+    buckets integer NOT NULL,
+    CONSTRAINT catalog_version_only_row_check CHECK (only_row)
+);
+
+COMMENT ON TABLE muster.catalog_version IS 'One row: a number that grows with every change of the definitions, so that a process notices that its copy is old.';
+
+COMMENT ON COLUMN muster.catalog_version.only_row IS 'Always true; makes a second row impossible.';
+
+COMMENT ON COLUMN muster.catalog_version.version IS 'Grows by one in each transaction that changes a definition.';
+
+COMMENT ON COLUMN muster.catalog_version.buckets IS 'Number of buckets, fixed for ever; a program with another number refuses to start.';
+
+CREATE TABLE muster.computation_versions (
+    computation_id bigint NOT NULL,
+    version integer NOT NULL,
+    query text NOT NULL,
+    class text NOT NULL,
+    schedule text NOT NULL,
+    backfill_id bigint,
+    as_of timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT computation_versions_check CHECK (((class = 'scheduled'::text) = (schedule <> ''::text))),
+    CONSTRAINT computation_versions_class_check CHECK ((class = ANY (ARRAY['realtime'::text, 'scheduled'::text]))),
+    CONSTRAINT computation_versions_version_check CHECK ((version >= 1))
+);
+
+COMMENT ON TABLE muster.computation_versions IS 'Every definition that a computation ever had; an edit adds one.';
+
+COMMENT ON COLUMN muster.computation_versions.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.computation_versions.version IS 'Number of the version, from 1.';
+
+COMMENT ON COLUMN muster.computation_versions.query IS 'The definition in canonical text.';
+
+COMMENT ON COLUMN muster.computation_versions.class IS 'realtime (changes only with events) or scheduled (the clock alone can change it).';
+
+COMMENT ON COLUMN muster.computation_versions.schedule IS 'When a scheduled one is recomputed, as cron text in UTC; empty for realtime.';
+
+COMMENT ON COLUMN muster.computation_versions.backfill_id IS 'The backfill that computes it for the profiles that exist already; null while it waits for one.';
+
+COMMENT ON COLUMN muster.computation_versions.as_of IS 'Scheduled: the slot that its values are as of; null before its backfill begins.';
+
+COMMENT ON COLUMN muster.computation_versions.created_at IS 'When it was defined.';
+
+CREATE TABLE muster.computations (
+    computation_id bigint NOT NULL,
+    key text NOT NULL,
+    name text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    kind text NOT NULL,
+    include_anonymous boolean DEFAULT false NOT NULL,
+    include_historical boolean DEFAULT true NOT NULL,
+    backfill_days integer,
+    status text NOT NULL,
+    status_reason text,
+    version integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT computations_backfill_days_check CHECK (((backfill_days >= 1) AND (backfill_days <= 36500))),
+    CONSTRAINT computations_check CHECK (((status = 'deleted'::text) = (deleted_at IS NOT NULL))),
+    CONSTRAINT computations_key_check CHECK ((key ~ '^[a-z0-9_]{1,255}$'::text)),
+    CONSTRAINT computations_kind_check CHECK ((kind = ANY (ARRAY['audience'::text, 'trait'::text]))),
+    CONSTRAINT computations_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255))),
+    CONSTRAINT computations_status_check CHECK ((status = ANY (ARRAY['preparing'::text, 'backfilling'::text, 'live'::text, 'disabled'::text, 'failed'::text, 'deleted'::text]))),
+    CONSTRAINT computations_version_check CHECK ((version >= 0))
+);
+
+COMMENT ON TABLE muster.computations IS 'Audiences and computed traits.';
+
+COMMENT ON COLUMN muster.computations.computation_id IS 'Number of the computation.';
+
+COMMENT ON COLUMN muster.computations.key IS 'Name under which its value lives on the profile and in the destination; never changes.';
+
+COMMENT ON COLUMN muster.computations.name IS 'Name for people.';
+
+COMMENT ON COLUMN muster.computations.description IS 'What it is for.';
+
+COMMENT ON COLUMN muster.computations.kind IS 'audience (a boolean) or trait (a value).';
+
+COMMENT ON COLUMN muster.computations.include_anonymous IS 'True: an anonymous id alone makes a profile eligible, and anonymous ids are told.';
+
+COMMENT ON COLUMN muster.computations.include_historical IS 'False: only events received after its creation count.';
+
+COMMENT ON COLUMN muster.computations.backfill_days IS 'Only events from this many days before its creation on count; null: all.';
+
+COMMENT ON COLUMN muster.computations.status IS 'preparing (waits for its backfill), backfilling, live, disabled, failed or deleted.';
+
+COMMENT ON COLUMN muster.computations.status_reason IS 'Why it is in this status, where that is not obvious.';
+
+COMMENT ON COLUMN muster.computations.version IS 'Version of the definition that serves all profiles; 0 before the first backfill is complete.';
+
+COMMENT ON COLUMN muster.computations.created_at IS 'When it was defined.';
+
+COMMENT ON COLUMN muster.computations.deleted_at IS 'When it was deleted; its last values became plain traits.';
+
+ALTER TABLE muster.computations ALTER COLUMN computation_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.computations_computation_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.computed_values (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    computation_id bigint NOT NULL,
+    value jsonb NOT NULL,
+    since timestamp with time zone NOT NULL,
+    reason text NOT NULL
+)
+WITH (fillfactor='75');
+
+COMMENT ON TABLE muster.computed_values IS 'Present values: true for members, false for former members (who never was one has no row); a trait''s value, JSON null when it has none any more.';
+
+COMMENT ON COLUMN muster.computed_values.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.computed_values.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.computed_values.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.computed_values.value IS 'The value.';
+
+COMMENT ON COLUMN muster.computed_values.since IS 'Since when it has this value.';
+
+COMMENT ON COLUMN muster.computed_values.reason IS 'What made it change: event, trait, slot, backfill, edit, merge, cascade, repair.';
+
+CREATE TABLE muster.connections (
+    connection_id bigint NOT NULL,
+    computation_id bigint NOT NULL,
+    destination_id bigint NOT NULL,
+    emit text NOT NULL,
+    entered_event text DEFAULT 'Audience Entered'::text NOT NULL,
+    exited_event text DEFAULT 'Audience Exited'::text NOT NULL,
+    computed_event text DEFAULT 'Trait Computed'::text NOT NULL,
+    id_strategy text DEFAULT 'all'::text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    removed_at timestamp with time zone,
+    CONSTRAINT connections_emit_check CHECK ((emit = ANY (ARRAY['identify'::text, 'track'::text, 'both'::text]))),
+    CONSTRAINT connections_id_strategy_check CHECK ((id_strategy = ANY (ARRAY['all'::text, 'first'::text, 'last'::text])))
+);
+
+COMMENT ON TABLE muster.connections IS 'Which computation is told to which destination, and how.';
+
+COMMENT ON COLUMN muster.connections.connection_id IS 'Number of the connection.';
+
+COMMENT ON COLUMN muster.connections.computation_id IS 'What is told.';
+
+COMMENT ON COLUMN muster.connections.destination_id IS 'To whom.';
+
+COMMENT ON COLUMN muster.connections.emit IS 'identify (a property of the profile), track (an event), or both.';
+
+COMMENT ON COLUMN muster.connections.entered_event IS 'Name of the event when a profile enters an audience.';
+
+COMMENT ON COLUMN muster.connections.exited_event IS 'Name of the event when a profile leaves an audience.';
+
+COMMENT ON COLUMN muster.connections.computed_event IS 'Name of the event when a computed trait gets a new value.';
+
+COMMENT ON COLUMN muster.connections.id_strategy IS 'Which values of an id type with several are told: all, the first or the last; exits always go to all that were told.';
+
+COMMENT ON COLUMN muster.connections.created_at IS 'When it was made.';
+
+COMMENT ON COLUMN muster.connections.removed_at IS 'When it was removed; its ledger is no longer looked at.';
+
+ALTER TABLE muster.connections ALTER COLUMN connection_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.connections_connection_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.dead_letters (
+    dead_letter_id bigint NOT NULL,
+    destination_id bigint NOT NULL,
+    lane smallint NOT NULL,
+    seq bigint NOT NULL,
+    kind text NOT NULL,
+    code text NOT NULL,
+    reason text NOT NULL,
+    connection_id bigint NOT NULL,
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    form text NOT NULL,
+    ids text NOT NULL,
+    value jsonb NOT NULL,
+    told integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    reason_told text NOT NULL,
+    attempts integer NOT NULL,
+    died_at timestamp with time zone NOT NULL,
+    resolution text,
+    resolved_at timestamp with time zone,
+    CONSTRAINT dead_letters_kind_check CHECK ((kind = ANY (ARRAY['rejected'::text, 'uncertain'::text, 'gave_up'::text, 'undeliverable'::text]))),
+    CONSTRAINT dead_letters_resolution_check CHECK ((resolution = ANY (ARRAY['retried'::text, 'dropped'::text])))
+);
+
+COMMENT ON TABLE muster.dead_letters IS 'Messages that were not told and that an operator decides about.';
+
+COMMENT ON COLUMN muster.dead_letters.dead_letter_id IS 'Number of the dead letter.';
+
+COMMENT ON COLUMN muster.dead_letters.destination_id IS 'To whom it should have gone.';
+
+COMMENT ON COLUMN muster.dead_letters.lane IS 'Its lane in the queue.';
+
+COMMENT ON COLUMN muster.dead_letters.seq IS 'Its position in the queue.';
+
+COMMENT ON COLUMN muster.dead_letters.kind IS 'rejected (refused for good), uncertain (perhaps applied), gave_up (failed for too long), undeliverable (no id that the destination takes).';
+
+COMMENT ON COLUMN muster.dead_letters.code IS 'Short name of the reason, for counting.';
+
+COMMENT ON COLUMN muster.dead_letters.reason IS 'The reason in words.';
+
+COMMENT ON COLUMN muster.dead_letters.connection_id IS 'What was to be told.';
+
+COMMENT ON COLUMN muster.dead_letters.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.dead_letters.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.dead_letters.form IS 'identify or track.';
+
+COMMENT ON COLUMN muster.dead_letters.ids IS 'The combination of ids.';
+
+COMMENT ON COLUMN muster.dead_letters.value IS 'The value.';
+
+COMMENT ON COLUMN muster.dead_letters.told IS 'Which message to this combination it was.';
+
+COMMENT ON COLUMN muster.dead_letters.at IS 'Time in the message.';
+
+COMMENT ON COLUMN muster.dead_letters.reason_told IS 'Why it was to be told.';
+
+COMMENT ON COLUMN muster.dead_letters.attempts IS 'How often the destination was asked.';
+
+COMMENT ON COLUMN muster.dead_letters.died_at IS 'When it was given up.';
+
+COMMENT ON COLUMN muster.dead_letters.resolution IS 'retried or dropped by an operator; null while it waits for one.';
+
+COMMENT ON COLUMN muster.dead_letters.resolved_at IS 'When.';
+
+ALTER TABLE muster.dead_letters ALTER COLUMN dead_letter_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.dead_letters_dead_letter_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.destinations (
+    destination_id bigint NOT NULL,
+    name text NOT NULL,
+    kind text NOT NULL,
+    paused boolean DEFAULT false NOT NULL,
+    halted_reason text,
+    created_at timestamp with time zone NOT NULL,
+    removed_at timestamp with time zone,
+    CONSTRAINT destinations_kind_check CHECK ((kind = 'mixpanel'::text)),
+    CONSTRAINT destinations_name_check CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'::text))
+);
+
+COMMENT ON TABLE muster.destinations IS 'Whom changes are told to. Settings and secrets stay in the configuration file.';
+
+COMMENT ON COLUMN muster.destinations.destination_id IS 'Number of the destination.';
+
+COMMENT ON COLUMN muster.destinations.name IS 'Name in the configuration file.';
+
+COMMENT ON COLUMN muster.destinations.kind IS 'What it is; only mixpanel so far.';
+
+COMMENT ON COLUMN muster.destinations.paused IS 'True: an operator stopped delivery; the queue is kept.';
+
+COMMENT ON COLUMN muster.destinations.halted_reason IS 'Set when the destination refuses everything (such as wrong credentials): why delivery stopped by itself.';
+
+COMMENT ON COLUMN muster.destinations.created_at IS 'When it was first configured.';
+
+COMMENT ON COLUMN muster.destinations.removed_at IS 'When it left the configuration; its ledger is no longer looked at.';
+
+ALTER TABLE muster.destinations ALTER COLUMN destination_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.destinations_destination_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.due_evaluations (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    computation_id bigint NOT NULL,
+    due_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE muster.due_evaluations IS 'Which profile a scheduled computation must look at again, and from when on: something it reads has changed, or a date in a trait will be reached.';
+
+COMMENT ON COLUMN muster.due_evaluations.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.due_evaluations.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.due_evaluations.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.due_evaluations.due_at IS 'The first slot at or after this instant looks at it.';
+
+CREATE TABLE muster.event_names (
+    event_name_id bigint NOT NULL,
+    name text NOT NULL
+);
+
+COMMENT ON TABLE muster.event_names IS 'Every event name ever seen, so that an event stores a number.';
+
+COMMENT ON COLUMN muster.event_names.event_name_id IS 'Number of the name.';
+
+COMMENT ON COLUMN muster.event_names.name IS 'The name as sent; page and screen calls are Page Viewed and Screen Viewed.';
+
+ALTER TABLE muster.event_names ALTER COLUMN event_name_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.event_names_event_name_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE SEQUENCE muster.event_seq
+    START WITH 1
+    INCREMENT BY 1024
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+COMMENT ON SEQUENCE muster.event_seq IS 'Order of arrival of calls: a value stands for itself and the 1,023 that follow, so that a transaction draws many at once.';
+
+CREATE TABLE muster.events (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    event_name_id bigint NOT NULL,
+    ts timestamp with time zone NOT NULL,
+    seq bigint NOT NULL,
+    source_id bigint NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    message_id text NOT NULL,
+    properties jsonb,
+    context jsonb
+)
+PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE muster.events IS 'Track, page and screen calls, a partition a month of their timestamps. The key finds a profile''s history; the two BRIN indexes find what entered and left a window.';
+
+COMMENT ON COLUMN muster.events.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.events.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.events.event_name_id IS 'Name of the event, see event_names.';
+
+COMMENT ON COLUMN muster.events.ts IS 'When it happened: the call''s timestamp, corrected for the client''s clock.';
+
+COMMENT ON COLUMN muster.events.seq IS 'Order of arrival.';
+
+COMMENT ON COLUMN muster.events.source_id IS 'Where it came from.';
+
+COMMENT ON COLUMN muster.events.received_at IS 'When it was received.';
+
+COMMENT ON COLUMN muster.events.message_id IS 'Id of the call.';
+
+COMMENT ON COLUMN muster.events.properties IS 'Properties; for pages and screens also page_name and screen_name.';
+
+COMMENT ON COLUMN muster.events.context IS 'Context of the call.';
+
+CREATE TABLE muster.external_ids (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    id_type text NOT NULL,
+    id_value text NOT NULL,
+    added_at timestamp with time zone NOT NULL,
+    message_id text NOT NULL
+);
+
+COMMENT ON TABLE muster.external_ids IS 'The ids by which a profile is known outside.';
+
+COMMENT ON COLUMN muster.external_ids.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.external_ids.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.external_ids.id_type IS 'user_id, email, anonymous_id, ...';
+
+COMMENT ON COLUMN muster.external_ids.id_value IS 'The id; emails in lower case.';
+
+COMMENT ON COLUMN muster.external_ids.added_at IS 'When the profile got it.';
+
+COMMENT ON COLUMN muster.external_ids.message_id IS 'The call that brought it.';
+
+CREATE TABLE muster.id_owners (
+    bucket integer NOT NULL,
+    id_type text NOT NULL,
+    id_value text NOT NULL,
+    profile_id bigint NOT NULL,
+    CONSTRAINT id_owners_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
+);
+
+COMMENT ON TABLE muster.id_owners IS 'Which profile owns an external id: the way in from a call. One owner an id, kept by the key.';
+
+COMMENT ON COLUMN muster.id_owners.bucket IS 'Fixed hash of the id itself, 0 to 1,023.';
+
+COMMENT ON COLUMN muster.id_owners.id_type IS 'Type of the id.';
+
+COMMENT ON COLUMN muster.id_owners.id_value IS 'The id.';
+
+COMMENT ON COLUMN muster.id_owners.profile_id IS 'Its profile.';
+
+CREATE TABLE muster.identity_violations (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    violation_id bigint NOT NULL,
+    id_type text NOT NULL,
+    id_value text NOT NULL,
+    rule text NOT NULL,
+    reason text NOT NULL,
+    message_id text NOT NULL,
+    happened_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE muster.identity_violations IS 'Ids that a call carried and that a rule kept from its profile.';
+
+COMMENT ON COLUMN muster.identity_violations.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.identity_violations.profile_id IS 'The profile that the call went to.';
+
+COMMENT ON COLUMN muster.identity_violations.violation_id IS 'Number of the violation.';
+
+COMMENT ON COLUMN muster.identity_violations.id_type IS 'Type of the id that was dropped.';
+
+COMMENT ON COLUMN muster.identity_violations.id_value IS 'The id that was dropped.';
+
+COMMENT ON COLUMN muster.identity_violations.rule IS 'The rule: value limit, merge limit, mapping limit.';
+
+COMMENT ON COLUMN muster.identity_violations.reason IS 'The rule in words.';
+
+COMMENT ON COLUMN muster.identity_violations.message_id IS 'The call.';
+
+COMMENT ON COLUMN muster.identity_violations.happened_at IS 'When.';
+
+ALTER TABLE muster.identity_violations ALTER COLUMN violation_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.identity_violations_violation_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.leaf_states (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    leaf_id bigint NOT NULL,
+    n bigint NOT NULL,
+    total numeric,
+    state bytea
+)
+WITH (fillfactor='75');
+
+COMMENT ON TABLE muster.leaf_states IS 'What a profile''s events amount to for a leaf, in a form to which events are added and from which they are subtracted.';
+
+COMMENT ON COLUMN muster.leaf_states.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.leaf_states.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.leaf_states.leaf_id IS 'The leaf.';
+
+COMMENT ON COLUMN muster.leaf_states.n IS 'How many events (count) or values (every other reducer) are in it.';
+
+COMMENT ON COLUMN muster.leaf_states.total IS 'Sum of the values, for sum and avg.';
+
+COMMENT ON COLUMN muster.leaf_states.state IS 'What the other reducers need, in a compact binary form.';
+
+CREATE TABLE muster.leaves (
+    leaf_id bigint NOT NULL,
+    text text NOT NULL,
+    schedule text NOT NULL,
+    since_seq bigint DEFAULT 0 NOT NULL,
+    since timestamp with time zone,
+    built boolean DEFAULT false NOT NULL,
+    cut bigint DEFAULT 0 NOT NULL,
+    as_of timestamp with time zone,
+    CONSTRAINT leaves_check CHECK (((as_of IS NULL) OR (schedule <> ''::text))),
+    CONSTRAINT leaves_cut_check CHECK ((cut >= 0)),
+    CONSTRAINT leaves_since_seq_check CHECK ((since_seq >= 0))
+);
+
+COMMENT ON TABLE muster.leaves IS 'One event(...) chain of one or more definitions; equal ones are computed once.';
+
+COMMENT ON COLUMN muster.leaves.leaf_id IS 'Number of the leaf.';
+
+COMMENT ON COLUMN muster.leaves.text IS 'Its canonical text.';
+
+COMMENT ON COLUMN muster.leaves.schedule IS 'Cron text of the computations that share a window over it; empty when it has no window.';
+
+COMMENT ON COLUMN muster.leaves.since_seq IS 'Only events that arrived after this one count (include_historical: false); 0: all.';
+
+COMMENT ON COLUMN muster.leaves.since IS 'Only events stamped at or after this instant count (backfill_days); null: all.';
+
+COMMENT ON COLUMN muster.leaves.built IS 'True when its states are complete for every profile.';
+
+COMMENT ON COLUMN muster.leaves.cut IS 'Windowed: the states hold the events that arrived up to this one. Unwindowed: the events up to this one are the backfill''s, later ones come by themselves.';
+
+COMMENT ON COLUMN muster.leaves.as_of IS 'Windowed: the instant at which the states show the window; null without a window.';
+
+ALTER TABLE muster.leaves ALTER COLUMN leaf_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.leaves_leaf_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.ledger (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    connection_id bigint NOT NULL,
+    ids text NOT NULL,
+    value jsonb NOT NULL,
+    told integer NOT NULL,
+    told_at timestamp with time zone NOT NULL,
+    CONSTRAINT ledger_told_check CHECK ((told >= 1))
+)
+WITH (fillfactor='75');
+
+COMMENT ON TABLE muster.ledger IS 'The last value told, per connection and combination of external ids. What is to be told is the difference to it.';
+
+COMMENT ON COLUMN muster.ledger.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.ledger.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.ledger.connection_id IS 'Computation and destination.';
+
+COMMENT ON COLUMN muster.ledger.ids IS 'The combination of ids that the call carries.';
+
+COMMENT ON COLUMN muster.ledger.value IS 'The value last told.';
+
+COMMENT ON COLUMN muster.ledger.told IS 'How often something was told to this combination; part of the message id.';
+
+COMMENT ON COLUMN muster.ledger.told_at IS 'Time in the message.';
+
+CREATE TABLE muster.message_keys (
+    received_on date NOT NULL,
+    key uuid NOT NULL
+)
+PARTITION BY RANGE (received_on);
+
+COMMENT ON TABLE muster.message_keys IS 'Hashes of the message ids of the last days, a partition a day: a call whose key stands here is a duplicate.';
+
+COMMENT ON COLUMN muster.message_keys.received_on IS 'Day (UTC) on which the call was received.';
+
+COMMENT ON COLUMN muster.message_keys.key IS 'First 128 bits of the SHA-256 of the message id.';
+
+CREATE SEQUENCE muster.profile_ids
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+COMMENT ON SEQUENCE muster.profile_ids IS 'Numbers of profiles; some are drawn in vain, so there are gaps.';
+
+CREATE TABLE muster.profile_merges (
+    bucket integer NOT NULL,
+    loser_id bigint NOT NULL,
+    survivor_id bigint NOT NULL,
+    merged_at timestamp with time zone NOT NULL,
+    message_id text NOT NULL
+);
+
+COMMENT ON TABLE muster.profile_merges IS 'Which profile was merged into which, when, and by which call.';
+
+COMMENT ON COLUMN muster.profile_merges.bucket IS 'Bucket of the profile that is no more.';
+
+COMMENT ON COLUMN muster.profile_merges.loser_id IS 'The profile that is no more.';
+
+COMMENT ON COLUMN muster.profile_merges.survivor_id IS 'The profile that has its ids, events and traits now.';
+
+COMMENT ON COLUMN muster.profile_merges.merged_at IS 'When.';
+
+COMMENT ON COLUMN muster.profile_merges.message_id IS 'The call that carried ids of both.';
+
+CREATE TABLE muster.profiles (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    merges integer DEFAULT 0 NOT NULL,
+    CONSTRAINT profiles_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
+)
+WITH (fillfactor='85');
+
+COMMENT ON TABLE muster.profiles IS 'People, as far as their external ids tell. Locking the row is what makes two transactions on one profile take turns.';
+
+COMMENT ON COLUMN muster.profiles.bucket IS 'Fixed hash of profile_id, 0 to 1,023: the unit of parallelism.';
+
+COMMENT ON COLUMN muster.profiles.profile_id IS 'Number of the profile; of two that merge the lower one survives.';
+
+COMMENT ON COLUMN muster.profiles.created_at IS 'When its first call was received.';
+
+COMMENT ON COLUMN muster.profiles.merges IS 'How many profiles were merged into it.';
+
+CREATE TABLE muster.queue (
+    destination_id bigint NOT NULL,
+    lane smallint NOT NULL,
+    seq bigint NOT NULL,
+    connection_id bigint NOT NULL,
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    form text NOT NULL,
+    ids text NOT NULL,
+    value jsonb NOT NULL,
+    told integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    queued_at timestamp with time zone NOT NULL,
+    CONSTRAINT queue_lane_check CHECK (((lane >= 0) AND (lane <= 15)))
+)
+PARTITION BY RANGE (seq);
+
+COMMENT ON TABLE muster.queue IS 'Messages to be told, a log: appended with the change that made them, read in order, dropped by whole partitions when every destination is past them.';
+
+COMMENT ON COLUMN muster.queue.destination_id IS 'To whom.';
+
+COMMENT ON COLUMN muster.queue.lane IS 'Range of buckets of the id that the destination files the message under; order holds within a lane.';
+
+COMMENT ON COLUMN muster.queue.seq IS 'Position; within a lane, commit order.';
+
+COMMENT ON COLUMN muster.queue.connection_id IS 'What is told, and how.';
+
+COMMENT ON COLUMN muster.queue.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.queue.profile_id IS 'The profile when it was queued.';
+
+COMMENT ON COLUMN muster.queue.form IS 'identify or track.';
+
+COMMENT ON COLUMN muster.queue.ids IS 'The combination of ids that the call carries.';
+
+COMMENT ON COLUMN muster.queue.value IS 'The value.';
+
+COMMENT ON COLUMN muster.queue.told IS 'Which message to this combination it is; with the other columns it makes the message id.';
+
+COMMENT ON COLUMN muster.queue.at IS 'Time in the message.';
+
+COMMENT ON COLUMN muster.queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup.';
+
+COMMENT ON COLUMN muster.queue.queued_at IS 'When it was queued.';
+
+CREATE TABLE muster.queue_barriers (
+    destination_id bigint NOT NULL,
+    barrier text NOT NULL,
+    reached boolean DEFAULT false NOT NULL,
+    passed_at timestamp with time zone
+);
+
+COMMENT ON TABLE muster.queue_barriers IS 'Calls that join two ids and stand in the lanes of both: each lane waits there for the other.';
+
+COMMENT ON COLUMN muster.queue_barriers.destination_id IS 'The destination.';
+
+COMMENT ON COLUMN muster.queue_barriers.barrier IS 'Id of the call.';
+
+COMMENT ON COLUMN muster.queue_barriers.reached IS 'The lane that only waits has come to it.';
+
+COMMENT ON COLUMN muster.queue_barriers.passed_at IS 'When the call was settled.';
+
+CREATE TABLE muster.queue_positions (
+    destination_id bigint NOT NULL,
+    lane smallint NOT NULL,
+    seq bigint DEFAULT 0 NOT NULL,
+    ahead bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    in_flight bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    delivered bigint DEFAULT 0 NOT NULL,
+    failing_seq bigint DEFAULT 0 NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL,
+    failing_since timestamp with time zone,
+    next_attempt_at timestamp with time zone,
+    last_code text DEFAULT ''::text NOT NULL,
+    last_reason text DEFAULT ''::text NOT NULL,
+    owner text DEFAULT ''::text NOT NULL,
+    lease_until timestamp with time zone,
+    token bigint DEFAULT 0 NOT NULL,
+    moved_at timestamp with time zone,
+    CONSTRAINT queue_positions_lane_check CHECK (((lane >= 0) AND (lane <= 15)))
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE muster.queue_positions IS 'How far each destination has read each lane, and which process reads it.';
+
+COMMENT ON COLUMN muster.queue_positions.destination_id IS 'The destination.';
+
+COMMENT ON COLUMN muster.queue_positions.lane IS 'The lane.';
+
+COMMENT ON COLUMN muster.queue_positions.seq IS 'Everything up to here is settled: acknowledged, or in the dead letters.';
+
+COMMENT ON COLUMN muster.queue_positions.ahead IS 'Messages behind the position that are settled already.';
+
+COMMENT ON COLUMN muster.queue_positions.in_flight IS 'Messages that must not be repeated blindly and were being sent; after a crash they are uncertain.';
+
+COMMENT ON COLUMN muster.queue_positions.delivered IS 'How many messages were acknowledged.';
+
+COMMENT ON COLUMN muster.queue_positions.failing_seq IS 'The oldest message that fails; 0 when none does.';
+
+COMMENT ON COLUMN muster.queue_positions.attempt IS 'How often it has failed.';
+
+COMMENT ON COLUMN muster.queue_positions.failing_since IS 'Since when it fails.';
+
+COMMENT ON COLUMN muster.queue_positions.next_attempt_at IS 'Nothing of the lane is sent before this instant.';
+
+COMMENT ON COLUMN muster.queue_positions.last_code IS 'Short name of the last failure.';
+
+COMMENT ON COLUMN muster.queue_positions.last_reason IS 'The last failure in words.';
+
+COMMENT ON COLUMN muster.queue_positions.owner IS 'The process that delivers the lane; empty: nobody.';
+
+COMMENT ON COLUMN muster.queue_positions.lease_until IS 'After this instant another process may take the lane over.';
+
+COMMENT ON COLUMN muster.queue_positions.token IS 'Grows each time the lane changes hands; what an earlier holder says is refused.';
+
+COMMENT ON COLUMN muster.queue_positions.moved_at IS 'When the position last moved.';
+
+CREATE SEQUENCE muster.queue_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+COMMENT ON SEQUENCE muster.queue_seq IS 'Order of the queue; drawn under a lock that is held to the commit, so that this order is commit order.';
+
+CREATE TABLE muster.runs (
+    run_id bigint NOT NULL,
+    computation_id bigint NOT NULL,
+    kind text NOT NULL,
+    as_of timestamp with time zone NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    events_read bigint DEFAULT 0 NOT NULL,
+    profiles bigint DEFAULT 0 NOT NULL,
+    entered bigint DEFAULT 0 NOT NULL,
+    exited bigint DEFAULT 0 NOT NULL,
+    changed bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT runs_kind_check CHECK ((kind = ANY (ARRAY['slot'::text, 'backfill'::text])))
+);
+
+COMMENT ON TABLE muster.runs IS 'What a slot or a backfill did for one computation.';
+
+COMMENT ON COLUMN muster.runs.run_id IS 'Number of the run.';
+
+COMMENT ON COLUMN muster.runs.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.runs.kind IS 'slot or backfill.';
+
+COMMENT ON COLUMN muster.runs.as_of IS 'The instant that the results are as of.';
+
+COMMENT ON COLUMN muster.runs.started_at IS 'When it began.';
+
+COMMENT ON COLUMN muster.runs.finished_at IS 'When it ended; null while it runs.';
+
+COMMENT ON COLUMN muster.runs.events_read IS 'Events read (shared by all computations of the slot).';
+
+COMMENT ON COLUMN muster.runs.profiles IS 'Profiles evaluated.';
+
+COMMENT ON COLUMN muster.runs.entered IS 'Profiles that became members.';
+
+COMMENT ON COLUMN muster.runs.exited IS 'Profiles that ceased to be members.';
+
+COMMENT ON COLUMN muster.runs.changed IS 'Profiles whose trait got another value.';
+
+ALTER TABLE muster.runs ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.runs_run_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.schema_history (
+    version bigint NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone NOT NULL,
+    CONSTRAINT schema_history_version_check CHECK ((version > 0))
+);
+
+COMMENT ON TABLE muster.schema_history IS 'The migrations that are in this database, each entered in its own transaction.';
+
+COMMENT ON COLUMN muster.schema_history.version IS 'Number of the migration.';
+
+COMMENT ON COLUMN muster.schema_history.name IS 'Its file, without .up.sql.';
+
+COMMENT ON COLUMN muster.schema_history.checksum IS 'SHA-256 of the file as it was applied, in hex.';
+
+COMMENT ON COLUMN muster.schema_history.applied_at IS 'When, by the database''s clock.';
+
+CREATE TABLE muster.schema_migrations (
+    version bigint NOT NULL,
+    dirty boolean NOT NULL
+);
+
+COMMENT ON TABLE muster.schema_migrations IS 'One row: how far the schema is, as golang-migrate keeps it.';
+
+COMMENT ON COLUMN muster.schema_migrations.version IS 'Number of the newest migration, see schema_history.';
+
+COMMENT ON COLUMN muster.schema_migrations.dirty IS 'True while that migration runs, and for ever if it was cut off; muster migrate repair sorts that out.';
+
+CREATE TABLE muster.slots (
+    schedule text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    status text NOT NULL,
+    owner text NOT NULL,
+    lease_until timestamp with time zone NOT NULL,
+    attempt integer NOT NULL,
+    missed integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    retry_at timestamp with time zone,
+    error text,
+    CONSTRAINT slots_attempt_check CHECK ((attempt >= 1)),
+    CONSTRAINT slots_status_check CHECK ((status = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE muster.slots IS 'Scheduled instants that were or are being computed. The key makes one slot one run, however many processes there are.';
+
+COMMENT ON COLUMN muster.slots.schedule IS 'Cron text.';
+
+COMMENT ON COLUMN muster.slots.slot IS 'The instant that the results are as of.';
+
+COMMENT ON COLUMN muster.slots.status IS 'running, done or failed.';
+
+COMMENT ON COLUMN muster.slots.owner IS 'Whose attempt it is: a new text for each.';
+
+COMMENT ON COLUMN muster.slots.lease_until IS 'After this instant another process may take it over.';
+
+COMMENT ON COLUMN muster.slots.attempt IS 'How often it was begun.';
+
+COMMENT ON COLUMN muster.slots.missed IS 'How many older slots it stands for, that passed while nothing ran.';
+
+COMMENT ON COLUMN muster.slots.started_at IS 'When the attempt began.';
+
+COMMENT ON COLUMN muster.slots.finished_at IS 'When it ended.';
+
+COMMENT ON COLUMN muster.slots.retry_at IS 'When a failed slot is tried again.';
+
+COMMENT ON COLUMN muster.slots.error IS 'Why it failed.';
+
+CREATE TABLE muster.sources (
+    source_id bigint NOT NULL,
+    name text NOT NULL,
+    write_key_hash bytea,
+    enabled boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT sources_name_check CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'::text)),
+    CONSTRAINT sources_write_key_hash_check CHECK ((octet_length(write_key_hash) = 32))
+);
+
+COMMENT ON TABLE muster.sources IS 'Where calls come from: an app, a server, an import.';
+
+COMMENT ON COLUMN muster.sources.source_id IS 'Number of the source, as events carry it.';
+
+COMMENT ON COLUMN muster.sources.name IS 'Name of the source; the id that sources({exclude: ...}) names.';
+
+COMMENT ON COLUMN muster.sources.write_key_hash IS 'SHA-256 of the write key; null when the source takes no calls over HTTP.';
+
+COMMENT ON COLUMN muster.sources.enabled IS 'False: its calls are refused.';
+
+COMMENT ON COLUMN muster.sources.created_at IS 'When it was created.';
+
+ALTER TABLE muster.sources ALTER COLUMN source_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.sources_source_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.traits (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    key text NOT NULL,
+    value jsonb,
+    changed_at timestamp with time zone NOT NULL,
+    arrival bigint NOT NULL
+)
+WITH (fillfactor='85');
+
+COMMENT ON TABLE muster.traits IS 'What is known of a profile: the last value by timestamp wins. Values of computations are in computed_values.';
+
+COMMENT ON COLUMN muster.traits.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.traits.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.traits.key IS 'Name of the trait.';
+
+COMMENT ON COLUMN muster.traits.value IS 'Its value; null when it was removed (kept, so that an older call that comes late does not bring it back).';
+
+COMMENT ON COLUMN muster.traits.changed_at IS 'Timestamp of the call that set it.';
+
+COMMENT ON COLUMN muster.traits.arrival IS 'Order of arrival of that call; decides between equal timestamps.';
+
+CREATE TABLE muster.value_changes (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    computation_id bigint NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    change_id bigint NOT NULL,
+    value jsonb NOT NULL,
+    reason text NOT NULL
+)
+PARTITION BY RANGE (changed_at);
+
+COMMENT ON TABLE muster.value_changes IS 'History of computed_values, a partition a month.';
+
+COMMENT ON COLUMN muster.value_changes.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.value_changes.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.value_changes.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.value_changes.changed_at IS 'When it got the value.';
+
+COMMENT ON COLUMN muster.value_changes.change_id IS 'Number of the change.';
+
+COMMENT ON COLUMN muster.value_changes.value IS 'The value it got.';
+
+COMMENT ON COLUMN muster.value_changes.reason IS 'Why.';
+
+ALTER TABLE muster.value_changes ALTER COLUMN change_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.value_changes_change_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.version_leaves (
+    computation_id bigint NOT NULL,
+    version integer NOT NULL,
+    leaf_id bigint NOT NULL
+);
+
+COMMENT ON TABLE muster.version_leaves IS 'Which leaves a version of a definition reads.';
+
+COMMENT ON COLUMN muster.version_leaves.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.version_leaves.version IS 'Its version.';
+
+COMMENT ON COLUMN muster.version_leaves.leaf_id IS 'A leaf that it reads.';
+
+ALTER TABLE ONLY muster.backfills
+    ADD CONSTRAINT backfills_pkey PRIMARY KEY (backfill_id);
+
+ALTER TABLE ONLY muster.catalog_version
+    ADD CONSTRAINT catalog_version_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY muster.computation_versions
+    ADD CONSTRAINT computation_versions_pkey PRIMARY KEY (computation_id, version);
+
+ALTER TABLE ONLY muster.computations
+    ADD CONSTRAINT computations_pkey PRIMARY KEY (computation_id);
+
+ALTER TABLE ONLY muster.computed_values
+    ADD CONSTRAINT computed_values_pkey PRIMARY KEY (bucket, profile_id, computation_id);
+
+ALTER TABLE ONLY muster.connections
+    ADD CONSTRAINT connections_pkey PRIMARY KEY (connection_id);
+
+ALTER TABLE ONLY muster.dead_letters
+    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (dead_letter_id);
+
+ALTER TABLE ONLY muster.destinations
+    ADD CONSTRAINT destinations_name_key UNIQUE (name);
+
+ALTER TABLE ONLY muster.destinations
+    ADD CONSTRAINT destinations_pkey PRIMARY KEY (destination_id);
+
+ALTER TABLE ONLY muster.due_evaluations
+    ADD CONSTRAINT due_evaluations_pkey PRIMARY KEY (bucket, profile_id, computation_id);
+
+ALTER TABLE ONLY muster.event_names
+    ADD CONSTRAINT event_names_name_key UNIQUE (name);
+
+ALTER TABLE ONLY muster.event_names
+    ADD CONSTRAINT event_names_pkey PRIMARY KEY (event_name_id);
+
+ALTER TABLE ONLY muster.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (bucket, profile_id, event_name_id, ts, seq);
+
+ALTER TABLE ONLY muster.external_ids
+    ADD CONSTRAINT external_ids_pkey PRIMARY KEY (bucket, profile_id, id_type, id_value);
+
+ALTER TABLE ONLY muster.id_owners
+    ADD CONSTRAINT id_owners_pkey PRIMARY KEY (bucket, id_type, id_value);
+
+ALTER TABLE ONLY muster.identity_violations
+    ADD CONSTRAINT identity_violations_pkey PRIMARY KEY (bucket, profile_id, violation_id);
+
+ALTER TABLE ONLY muster.leaf_states
+    ADD CONSTRAINT leaf_states_pkey PRIMARY KEY (bucket, profile_id, leaf_id);
+
+ALTER TABLE ONLY muster.leaves
+    ADD CONSTRAINT leaves_pkey PRIMARY KEY (leaf_id);
+
+ALTER TABLE ONLY muster.ledger
+    ADD CONSTRAINT ledger_pkey PRIMARY KEY (bucket, profile_id, connection_id, ids);
+
+ALTER TABLE ONLY muster.message_keys
+    ADD CONSTRAINT message_keys_pkey PRIMARY KEY (key, received_on);
+
+ALTER TABLE ONLY muster.profile_merges
+    ADD CONSTRAINT profile_merges_pkey PRIMARY KEY (bucket, loser_id);
+
+ALTER TABLE ONLY muster.profiles
+    ADD CONSTRAINT profiles_pkey PRIMARY KEY (bucket, profile_id);
+
+ALTER TABLE ONLY muster.queue_barriers
+    ADD CONSTRAINT queue_barriers_pkey PRIMARY KEY (destination_id, barrier);
+
+ALTER TABLE ONLY muster.queue
+    ADD CONSTRAINT queue_pkey PRIMARY KEY (destination_id, lane, seq);
+
+ALTER TABLE ONLY muster.queue_positions
+    ADD CONSTRAINT queue_positions_pkey PRIMARY KEY (destination_id, lane);
+
+ALTER TABLE ONLY muster.runs
+    ADD CONSTRAINT runs_computation_id_kind_as_of_key UNIQUE (computation_id, kind, as_of);
+
+ALTER TABLE ONLY muster.runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY muster.schema_history
+    ADD CONSTRAINT schema_history_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY muster.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY muster.slots
+    ADD CONSTRAINT slots_pkey PRIMARY KEY (schedule, slot);
+
+ALTER TABLE ONLY muster.sources
+    ADD CONSTRAINT sources_name_key UNIQUE (name);
+
+ALTER TABLE ONLY muster.sources
+    ADD CONSTRAINT sources_pkey PRIMARY KEY (source_id);
+
+ALTER TABLE ONLY muster.sources
+    ADD CONSTRAINT sources_write_key_hash_key UNIQUE (write_key_hash);
+
+ALTER TABLE ONLY muster.traits
+    ADD CONSTRAINT traits_pkey PRIMARY KEY (bucket, profile_id, key);
+
+ALTER TABLE ONLY muster.value_changes
+    ADD CONSTRAINT value_changes_pkey PRIMARY KEY (bucket, profile_id, computation_id, changed_at, change_id);
+
+ALTER TABLE ONLY muster.version_leaves
+    ADD CONSTRAINT version_leaves_pkey PRIMARY KEY (computation_id, version, leaf_id);
+
+CREATE UNIQUE INDEX backfills_one_running ON muster.backfills USING btree ((true)) WHERE (status = 'running'::text);
+
+CREATE UNIQUE INDEX computations_key ON muster.computations USING btree (key) WHERE (deleted_at IS NULL);
+
+CREATE INDEX computed_values_by_computation ON muster.computed_values USING btree (computation_id, bucket, profile_id);
+
+CREATE UNIQUE INDEX connections_pair ON muster.connections USING btree (computation_id, destination_id) WHERE (removed_at IS NULL);
+
+CREATE UNIQUE INDEX dead_letters_once ON muster.dead_letters USING btree (destination_id, lane, seq, kind) WHERE (kind <> 'undeliverable'::text);
+
+CREATE INDEX dead_letters_open ON muster.dead_letters USING btree (destination_id, died_at) WHERE (resolution IS NULL);
+
+CREATE INDEX due_evaluations_when ON muster.due_evaluations USING btree (computation_id, due_at);
+
+CREATE INDEX events_by_seq ON ONLY muster.events USING brin (seq) WITH (pages_per_range='32');
+
+CREATE INDEX events_by_ts ON ONLY muster.events USING brin (ts) WITH (pages_per_range='32');
+
+CREATE UNIQUE INDEX leaves_same ON muster.leaves USING btree (text, schedule, since_seq, COALESCE(since, '1970-01-01 00:00:00+00'::timestamp with time zone));
+
+CREATE INDEX profile_merges_survivor ON muster.profile_merges USING btree (survivor_id);
+
+CREATE INDEX value_changes_by_time ON ONLY muster.value_changes USING brin (changed_at);
+
+ALTER TABLE ONLY muster.computation_versions
+    ADD CONSTRAINT computation_versions_computation_id_fkey FOREIGN KEY (computation_id) REFERENCES muster.computations(computation_id);
+
+ALTER TABLE ONLY muster.connections
+    ADD CONSTRAINT connections_computation_id_fkey FOREIGN KEY (computation_id) REFERENCES muster.computations(computation_id);
+
+ALTER TABLE ONLY muster.connections
+    ADD CONSTRAINT connections_destination_id_fkey FOREIGN KEY (destination_id) REFERENCES muster.destinations(destination_id);
+
+ALTER TABLE ONLY muster.queue_barriers
+    ADD CONSTRAINT queue_barriers_destination_id_fkey FOREIGN KEY (destination_id) REFERENCES muster.destinations(destination_id);
+
+ALTER TABLE ONLY muster.queue_positions
+    ADD CONSTRAINT queue_positions_destination_id_fkey FOREIGN KEY (destination_id) REFERENCES muster.destinations(destination_id);
+
+ALTER TABLE ONLY muster.runs
+    ADD CONSTRAINT runs_computation_id_fkey FOREIGN KEY (computation_id) REFERENCES muster.computations(computation_id);
+
+ALTER TABLE ONLY muster.version_leaves
+    ADD CONSTRAINT version_leaves_computation_id_version_fkey FOREIGN KEY (computation_id, version) REFERENCES muster.computation_versions(computation_id, version);
+
+ALTER TABLE ONLY muster.version_leaves
+    ADD CONSTRAINT version_leaves_leaf_id_fkey FOREIGN KEY (leaf_id) REFERENCES muster.leaves(leaf_id);
