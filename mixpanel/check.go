@@ -116,7 +116,7 @@ func (p *checkPlan) warnings() []Finding {
 				"Profiles go to the project of the token, events to that of the credentials: compare both in Mixpanel's project settings.")
 	}
 	if s.APISecret != "" && !s.serviceAccount() {
-		add("API secret", Warned, "Mixpanel turns API secrets off on 3 March 2027; set up a service account, or leave api_secret out to use the project token.")
+		add("API secret retirement", Warned, "Mixpanel turns API secrets off on 3 March 2027; set up a service account, or leave api_secret out to use the project token.")
 	}
 	add("profiles", Unprovable, "Mixpanel answers success to profile updates with an unknown token or of another region. "+
 		"After the first delivery, look for a changed profile in Mixpanel.")

@@ -91,7 +91,7 @@ func (s *Settings) Validate() error {
 	within("max_profiles_per_request", s.MaxProfilesPerRequest, 1, maxRecords)
 	within("max_request_bytes", s.MaxRequestBytes, minRequestBytes, maxRequestBytes)
 	within("events_per_second", s.EventsPerSecond, 1, 1_000_000)
-	within("bytes_per_minute", s.BytesPerMinute, 60_000, 60_000_000_000)
+	within("bytes_per_minute", s.BytesPerMinute, 60_000, 2_000_000_000)
 	if t := time.Duration(s.RequestTimeout); t < 0 || t > maxTimeout {
 		fault("request_timeout", "is "+t.String(), "use up to "+maxTimeout.String()+", or leave it out")
 	}
