@@ -24,7 +24,7 @@ func (s *Store) Slots() Slots { return Slots{s} }
 func (s Slots) Jobs(ctx context.Context) ([]scheduler.Job, error) {
 	rows, err := s.store.pool.Query(ctx, `
 		SELECT j.schedule, j.as_of, f.slot, f.retry_at
-		FROM (SELECT v.schedule, max(v.as_of) AS as_of
+		FROM (SELECT v.schedule, min(v.as_of) AS as_of
 			FROM computation_versions v JOIN computations c USING (computation_id)
 			WHERE c.status = 'live' AND v.version = c.version AND v.schedule <> '' GROUP BY v.schedule) j
 		LEFT JOIN LATERAL (SELECT slot, retry_at FROM slots s
@@ -110,13 +110,13 @@ func (c *claim) Renew(ctx context.Context, now time.Time) error {
 // Finish implements scheduler.Claim.
 func (c *claim) Finish(ctx context.Context, o scheduler.Outcome) error {
 	if o.Ending == scheduler.Done {
-		return c.update(ctx, `UPDATE slots SET status = 'done', finished_at = $4, lease_until = $4 WHERE schedule = $1 AND slot = $2 AND owner = $3`, o.At)
+		return c.update(ctx, `UPDATE slots SET status = 'done', finished_at = $4, lease_until = $4 WHERE schedule = $1 AND slot = $2 AND owner = $3 AND status = 'running'`, o.At)
 	}
 	if o.Ending == scheduler.Released {
-		return c.update(ctx, `UPDATE slots SET lease_until = $4 WHERE schedule = $1 AND slot = $2 AND owner = $3`, o.At)
+		return c.update(ctx, `UPDATE slots SET lease_until = $4 WHERE schedule = $1 AND slot = $2 AND owner = $3 AND status = 'running'`, o.At)
 	}
 	return c.update(ctx, `UPDATE slots SET status = 'failed', finished_at = $4, lease_until = $4, retry_at = $5, error = $6
-		WHERE schedule = $1 AND slot = $2 AND owner = $3`, o.At, orNull(o.RetryAt), o.Reason)
+		WHERE schedule = $1 AND slot = $2 AND owner = $3 AND status = 'running'`, o.At, orNull(o.RetryAt), o.Reason)
 }
 
 // update runs a statement on the claim's row; the first three parameters name it.

@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"muster/engine"
+	"muster/migrations"
 )
 
 // Advisory locks, one key each. They guard within one database only.
@@ -47,13 +48,13 @@ type Store struct {
 	queueSeen  atomic.Int64 // the last place drawn, as far as this process knows
 }
 
-// Open connects to the database, whose search_path must be muster, and checks that its
-// schema fits this program.
+// Open connects to the database and checks that its schema fits this program.
 func Open(ctx context.Context, dsn string) (*Store, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("read the database address: %w", err)
 	}
+	config.ConnConfig.RuntimeParams["search_path"] = migrations.Schema
 	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
 		// Times come back in UTC, whatever the zone of this machine.
 		c.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})

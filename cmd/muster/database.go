@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"muster/config"
+	"muster/internal/pgserver"
+	"muster/migrations"
+	"muster/store"
+)
+
+// databaseFlags say which database a command works on.
+type databaseFlags struct {
+	config   string // path of muster.yaml
+	database string // a PostgreSQL address
+	data     string // folder of the private PostgreSQL
+}
+
+func (f *databaseFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.config, "config", "c", config.File, "configuration `file`; a missing muster.yaml counts as an empty one")
+	cmd.Flags().StringVar(&f.database, "database", "", "PostgreSQL `address`; overrides the configuration and DATABASE_URL")
+	cmd.Flags().StringVar(&f.data, "data", "", "`folder` of the private PostgreSQL that is used when no address is given")
+}
+
+// load reads the configuration.
+func (f *databaseFlags) load(env *environment) (*config.Config, error) {
+	c, err := config.Load(f.config, env.lookup)
+	if errors.Is(err, os.ErrNotExist) && f.config == config.File {
+		return config.Parse(config.File, nil, env.lookup)
+	}
+	return c, err
+}
+
+// start finds the database, or starts the private one, with the schema up to date.
+func (f *databaseFlags) start(ctx context.Context, env *environment, c *config.Config, log *slog.Logger) (*pgserver.Server, error) {
+	dsn := f.database
+	if dsn == "" {
+		dsn = c.Database
+	}
+	if dsn == "" {
+		dsn, _ = env.lookup("DATABASE_URL")
+	}
+	return startDatabase(ctx, pgserver.Options{DSN: dsn, Dir: f.data, SearchPath: "muster", Attach: true, Log: log}, log)
+}
+
+func startDatabase(ctx context.Context, o pgserver.Options, log *slog.Logger) (*pgserver.Server, error) {
+	server, err := pgserver.Start(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if server.Private() {
+		log.Info("using a private PostgreSQL", "folder", server.Dir(), "version", server.Version(), "psql", server.Psql())
+	}
+	applied, err := migrations.Up(ctx, server.DSN())
+	if err != nil {
+		return nil, errors.Join(err, server.Stop())
+	}
+	if len(applied) > 0 {
+		log.Info("schema brought up to date", "migrations", len(applied))
+	}
+	return server, nil
+}
+
+// open is start with a store on the database. The function returned closes both.
+func (f *databaseFlags) open(ctx context.Context, env *environment, c *config.Config, log *slog.Logger) (*store.Store, *pgserver.Server, func() error, error) {
+	server, err := f.start(ctx, env, c, log)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	s, err := store.Open(ctx, server.DSN())
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, server.Stop())
+	}
+	return s, server, func() error {
+		s.Close()
+		if err := server.Stop(); err != nil {
+			return fmt.Errorf("stop the private PostgreSQL: %w", err)
+		}
+		return nil
+	}, nil
+}

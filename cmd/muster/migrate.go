@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"muster/internal/pgserver"
+	"muster/migrations"
+)
+
+func newMigrate(env *environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "migrate", Short: "Look at the database's schema, and bring it up to date",
+		Long: `Muster brings the schema up to date when it starts. These commands are for doing
+that beforehand, for looking, and for mending after a migration was interrupted.`,
+	}
+	cmd.AddCommand(newMigrateStatus(env), newMigrateUp(env), newMigrateRepair(env))
+	return cmd
+}
+
+// server finds the database without touching its schema.
+func (f *databaseFlags) server(cmd *cobra.Command, env *environment) (*pgserver.Server, error) {
+	c, err := f.load(env)
+	if err != nil {
+		return nil, err
+	}
+	dsn := f.database
+	if dsn == "" {
+		dsn = c.Database
+	}
+	if dsn == "" {
+		dsn, _ = env.lookup("DATABASE_URL")
+	}
+	return pgserver.Start(cmd.Context(), pgserver.Options{DSN: dsn, Dir: f.data, SearchPath: migrations.Schema, Attach: true, Log: env.logger(slog.LevelWarn)})
+}
+
+func newMigrateStatus(env *environment) *cobra.Command {
+	var db databaseFlags
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show which migrations are applied", Args: exactly(0, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			server, err := db.server(cmd, env)
+			if err != nil {
+				return err
+			}
+			defer server.Stop()
+			state, err := migrations.Status(cmd.Context(), server.DSN())
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "VERSION\tNAME\tAPPLIED")
+			for _, m := range state.Migrations {
+				at := "pending"
+				if m.Applied() {
+					at = m.AppliedAt.UTC().Format(time.RFC3339)
+				}
+				fmt.Fprintf(w, "%d\t%s\t%s\n", m.Version, m.Name, at)
+			}
+			return w.Flush()
+		},
+	}
+	db.add(cmd)
+	return cmd
+}
+
+func newMigrateUp(env *environment) *cobra.Command {
+	var db databaseFlags
+	cmd := &cobra.Command{
+		Use: "up", Short: "Apply what is pending", Args: exactly(0, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			server, err := db.server(cmd, env)
+			if err != nil {
+				return err
+			}
+			defer server.Stop()
+			applied, err := migrations.Up(cmd.Context(), server.DSN())
+			for _, m := range applied {
+				fmt.Fprintf(env.out, "applied %06d_%s\n", m.Version, m.Name)
+			}
+			if err == nil && len(applied) == 0 {
+				fmt.Fprintln(env.out, "nothing to do: the schema is up to date")
+			}
+			return err
+		},
+	}
+	db.add(cmd)
+	return cmd
+}
+
+func newMigrateRepair(env *environment) *cobra.Command {
+	var db databaseFlags
+	cmd := &cobra.Command{
+		Use: "repair", Short: "Mend the record of a migration that failed", Args: exactly(0, "nothing"),
+		Long: `A migration that fails is rolled back whole, yet its record stays marked as begun and
+nothing goes on. Repair looks whether its work is in the database, and sets the record right.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			server, err := db.server(cmd, env)
+			if err != nil {
+				return err
+			}
+			defer server.Stop()
+			state, err := migrations.Repair(cmd.Context(), server.DSN())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(env.out, "the record is right: %d migrations are pending; apply them with: muster migrate up\n", len(state.Pending()))
+			return nil
+		},
+	}
+	db.add(cmd)
+	return cmd
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it was tried, and did not work or found something wrong
+	exitUsage  = 2 // the command line is wrong
+)
+
+// environment is what a command touches of the process it runs in.
+type environment struct {
+	in     io.Reader
+	out    io.Writer // results
+	err    io.Writer // everything else: logs, progress
+	lookup func(string) (string, bool)
+	now    func() time.Time
+}
+
+// failure is an error that has been shown already: only its exit code is left.
+type failure struct{ code int }
+
+func (f failure) Error() string { return fmt.Sprintf("exit %d", f.code) }
+
+// run executes a command line and returns its exit code.
+func run(ctx context.Context, env *environment, args []string) int {
+	root := newRoot(env)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var f failure
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &f):
+		return f.code
+	case errors.As(err, &usage):
+		fmt.Fprintf(env.err, "muster: %v\nrun 'muster help' for the commands\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(env.err, "muster: %v\n", err)
+	return exitFailed
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+func newRoot(env *environment) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "muster",
+		Short: "Audiences and computed traits from Segment calls, told to Mixpanel",
+		Long: `Muster takes the calls that your apps make in the format of Segment, keeps profiles
+in PostgreSQL, decides who is in which audience and what each computed trait is
+worth, and tells Mixpanel about every change.
+
+Start with:  muster demo     a real shop's log, from calls to Mixpanel, on this machine
+             muster serve    the real thing, configured by muster.yaml`,
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.SetIn(env.in)
+	root.SetOut(env.out)
+	root.SetErr(env.err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		newServe(env), newImport(env), newFakeMixpanel(env), newMigrate(env), newVersion(env),
+	)
+	return root
+}
+
+// exactly is cobra.ExactArgs with an error that counts as one of usage.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageError{fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), what, len(args))}
+		}
+		return nil
+	}
+}
+
+// terminal tells whether a stream is one that a person looks at.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// logger writes to the error stream: for people on a terminal, as JSON elsewhere.
+func (env *environment) logger(level slog.Level) *slog.Logger {
+	if terminal(env.err) {
+		return slog.New(tint.NewTextHandler(env.err, &tint.Options{Level: level, TimeFormat: time.TimeOnly}))
+	}
+	return slog.New(slog.NewJSONHandler(env.err, &slog.HandlerOptions{Level: level}))
+}
+
+// printJSON writes a result for programs.
+func (env *environment) printJSON(v any) error {
+	enc := json.NewEncoder(env.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// outputFlag adds -o, whose values are the ones given, the first by default.
+func outputFlag(cmd *cobra.Command, into *string, formats ...string) {
+	cmd.Flags().StringVarP(into, "output", "o", formats[0], fmt.Sprintf("output format: %v", formats))
+	before := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		for _, f := range formats {
+			if *into == f {
+				if before != nil {
+					return before(cmd, args)
+				}
+				return nil
+			}
+		}
+		return usageError{fmt.Errorf("--output %s: use one of %v", *into, formats)}
+	}
+}

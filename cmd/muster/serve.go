@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"muster/app"
+	"muster/config"
+	"muster/ingest"
+)
+
+// shutdownGrace bounds how long requests at hand may take once serve is told to stop.
+const shutdownGrace = 20 * time.Second
+
+func newServe(env *environment) *cobra.Command {
+	var db databaseFlags
+	var listen string
+	var verbose bool
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Take calls, compute, and tell Mixpanel, until stopped",
+		Long: `Serve runs Muster: the Tracking API, the computations of muster.yaml, their schedule,
+and delivery. Without a database address it starts a private PostgreSQL and says where.
+
+The first interrupt lets what is at hand finish; a second one stops at once. Nothing
+that was answered 200 is lost either way.`,
+		Example: `  muster serve
+  muster serve --config /etc/muster.yaml --listen 127.0.0.1:9000
+  DATABASE_URL=postgres://muster@db/muster muster serve`,
+		Args: exactly(0, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			level := slog.LevelInfo
+			if verbose {
+				level = slog.LevelDebug
+			}
+			c, err := db.load(env)
+			if err != nil {
+				return err
+			}
+			if listen != "" {
+				c.Listen = listen
+			}
+			return serve(cmd.Context(), env, &db, c, env.logger(level))
+		},
+	}
+	db.add(cmd)
+	cmd.Flags().StringVar(&listen, "listen", "", "`address` of the Tracking API; overrides the configuration")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
+	return cmd
+}
+
+func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.Config, log *slog.Logger) (err error) {
+	s, server, closeDB, err := db.open(ctx, env, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeDB()) }()
+	keys := make(map[string]string, len(c.Sources))
+	for _, src := range c.Sources {
+		keys[src.Name] = string(src.WriteKey)
+	}
+	if err := s.EnsureSources(ctx, keys, env.now()); err != nil {
+		return err
+	}
+	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Now: env.now, Log: log})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if err := define(ctx, a, c, log); err != nil {
+		return err
+	}
+
+	collector := ingest.NewCollector(a.Sink(), ingest.CollectorConfig{Log: log})
+	api, err := ingest.New(ingest.Config{
+		Sources: s.WriteKeys(env.now), Collector: collector, Now: env.now, Log: log, LenientAuth: c.LenientAuth,
+	})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", api)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, a) })
+	web := &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	ingest.Harden(web)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for the Tracking API: %w", err)
+	}
+	log.Info("serving", "listen", listener.Addr().String(), "sources", len(c.Sources), "destinations", len(c.Destinations),
+		"computations", len(c.Definitions()))
+
+	// Requests end first, then the collector that stores their calls, then the rest.
+	collecting, stopCollecting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopCollecting()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		log.Info("stopping")
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		defer cancel()
+		err := web.Shutdown(grace)
+		stopCollecting()
+		return err
+	})
+	g.Go(func() error { return collector.Run(collecting) })
+	g.Go(func() error { return a.Run(ctx) })
+	g.Go(func() error {
+		select {
+		case <-server.Done():
+			return errors.New("the private PostgreSQL has ended; see its log in " + server.Dir())
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	err = g.Wait()
+	log.Info("stopped")
+	return err
+}
+
+// define brings the configured computations in. One that is refused does not keep the
+// others from being served: it is reported, and what was defined before stays.
+func define(ctx context.Context, a *app.App, c *config.Config, log *slog.Logger) error {
+	refused, err := a.Define(ctx, c.Definitions())
+	if err != nil {
+		return err
+	}
+	for _, r := range refused {
+		log.Error("definition refused", "key", r.Key, "reason", r.Error())
+	}
+	configured := make(map[string]bool)
+	for _, def := range c.Definitions() {
+		configured[def.Key] = true
+	}
+	catalog, err := a.Engine.Catalog(ctx)
+	if err != nil {
+		return err
+	}
+	for _, comp := range catalog.Computations {
+		if len(configured) > 0 && !configured[comp.Key] {
+			log.Warn("computed, but not in the configuration any more", "key", comp.Key)
+		}
+	}
+	return nil
+}
+
+// ready answers whether calls can be taken now.
+func ready(w http.ResponseWriter, r *http.Request, a *app.App) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := a.Store.Pool().Ping(ctx); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, "the database does not answer")
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
