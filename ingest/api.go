@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"muster/event"
@@ -45,6 +46,8 @@ type API struct {
 	public *url.URL
 	pace   pacer
 	slots  chan struct{} // one for each request at work
+
+	twoKeys sync.Map // ids of sources whose clients were seen to send two different keys
 }
 
 // New checks cfg and returns an API. It starts nothing.

@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,7 +41,7 @@ func open(t *testing.T, options ...func(*Config, *CollectorConfig, *memory)) *si
 	s := &site{memory: &memory{}, notebook: &notebook{}}
 	cfg := Config{
 		Sources: keys{
-			"wk1": {ID: 1, Name: "shop"}, "wk2": {ID: 2, Name: "app"},
+			"wk1": {ID: 1, Name: "shop", Rate: 1e6}, "wk2": {ID: 2, Name: "app"},
 			"slow": {ID: 3, Name: "slow", Rate: 0.5},
 		},
 		Recorder: s.notebook,
@@ -143,10 +145,14 @@ func expect(t *testing.T, g got, status int, code event.Code) {
 	}
 }
 
+var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 func zip(text string) string {
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, _ = z.Write([]byte(text))
+	z := zippers.Get().(*gzip.Writer)
+	defer zippers.Put(z)
+	z.Reset(&b)
+	_, _ = io.WriteString(z, text)
 	_ = z.Close()
 	return b.String()
 }
@@ -303,6 +309,20 @@ func TestAuthentication(t *testing.T) {
 				t.Errorf("%d calls stored", stored)
 			}
 		})
+	}
+}
+
+// Two different keys in one request are a fault in an app; it is told once, without the keys.
+func TestTwoKeysAreLogged(t *testing.T) {
+	var logged bytes.Buffer
+	s := open(t, func(c *Config, _ *CollectorConfig, _ *memory) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
+	for range 3 {
+		expect(t, s.post(t, "/v1/page", `{"userId":"u","writeKey":"wk2"}`), 200, "")
+		expect(t, s.post(t, "/v1/page", `{"userId":"u","writeKey":"wk1"}`), 200, "")
+	}
+	s.server.Close()
+	if text := logged.String(); strings.Count(text, "differ") != 1 || strings.Contains(text, "wk") {
+		t.Errorf("log:\n%s", text)
 	}
 }
 

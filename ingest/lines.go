@@ -30,8 +30,8 @@ type chunker struct {
 func (c *chunker) next() (chunk, error) {
 	text := append(make([]byte, 0, max(chunkSize, len(c.rest)+1)), c.rest...)
 	c.rest = nil
+	end := bytes.LastIndexByte(text, '\n') + 1 // of the last whole line
 	for {
-		end := bytes.LastIndexByte(text, '\n') + 1 // of the last whole line
 		atEOF := errors.Is(c.err, io.EOF)
 		if atEOF && len(text)-end <= c.maxLine {
 			end = len(text) // the last line of a text may lack its line feed
@@ -51,6 +51,9 @@ func (c *chunker) next() (chunk, error) {
 		var n int
 		n, c.err = c.r.Read(text[len(text):cap(text)])
 		text = text[:len(text)+n]
+		if last := bytes.LastIndexByte(text[len(text)-n:], '\n'); last >= 0 {
+			end = len(text) - n + last + 1
+		}
 	}
 }
 

@@ -99,7 +99,7 @@ func (a *API) take(r *http.Request, req request) *refusal {
 // the key in its header, which wins when they differ.
 func (a *API) admitBody(ctx context.Context, req *request, bodyKey string) *refusal {
 	if req.key != "" && bodyKey != "" && subtle.ConstantTimeCompare([]byte(req.key), []byte(bodyKey)) == 0 {
-		a.cfg.Log.Warn("the write keys in header and body differ; the header's is used", "source", req.src.ID)
+		a.noteTwoKeys(req.src)
 	}
 	if req.admitted {
 		return nil
@@ -110,6 +110,13 @@ func (a *API) admitBody(ctx context.Context, req *request, bodyKey string) *refu
 	var why *refusal
 	req.src, why = a.admit(ctx, req.key, req.receivedAt)
 	return why
+}
+
+// noteTwoKeys logs, once for each source, that a client sends two different keys.
+func (a *API) noteTwoKeys(src Source) {
+	if _, known := a.twoKeys.LoadOrStore(src.ID, true); !known {
+		a.cfg.Log.Warn("the write keys in header and body differ; the header's is used", "source", src.ID)
+	}
 }
 
 // submit waits until the calls are stored.
