@@ -197,7 +197,9 @@ func (c *checker) printable(text string) {
 func (c *checker) suits(t term) {
 	audience := c.opts.Purpose == Audience
 	switch {
-	case t.form == formBad, audience == (t.form == formBoolean) && t.form != formStream && t.form != formLiteral:
+	case t.form == formBad: // reported already
+	case audience && t.form == formBoolean:
+	case !audience && (t.form == formScalar || t.form == formList):
 	case t.form == formLiteral:
 		c.errorf(t.offset, CodeLiteralOnLeft, "start with event('…') or trait('…')", "a constant alone defines nothing")
 	case audience && t.form == formStream:
