@@ -3,8 +3,10 @@ package mixpanel
 import (
 	"context"
 	"errors"
+	"math/bits"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"muster/engine"
@@ -21,6 +23,7 @@ type Destination struct {
 	idMerge string
 	links   links
 	check   checkPlan
+	warned  [len(warningNames)]atomic.Uint64
 }
 
 // NewDestination prepares a destination; the error is that of [Settings.Validate]. For
@@ -35,6 +38,24 @@ func NewDestination(s Settings, client *http.Client) (*Destination, error) {
 		return nil, err
 	}
 	return &Destination{mapper: mapper, client: c, settle: s.settle(), idMerge: mapper.idMerge, check: checkPlan{s}}, nil
+}
+
+// Warned counts the messages with each warning since the start, by the names of
+// [Warnings.Names]. A call that is sent again counts again.
+func (d *Destination) Warned() map[string]uint64 {
+	counts := make(map[string]uint64, len(warningNames))
+	for i, name := range warningNames {
+		counts[name] = d.warned[i].Load()
+	}
+	return counts
+}
+
+func (d *Destination) countWarnings(messages []Message) {
+	for i := range messages {
+		for w := messages[i].Warnings; w != 0; w &= w - 1 {
+			d.warned[bits.TrailingZeros16(uint16(w))].Add(1)
+		}
+	}
 }
 
 // Barrier tells whether c makes two ids one person. Before such a call is sent, everything older
@@ -72,6 +93,7 @@ func (d *Destination) Send(ctx context.Context, calls []*event.Call, now time.Ti
 			s.progress[i].worst = rejection(err)
 			continue
 		}
+		d.countWarnings(messages)
 		s.progress[i].open = len(messages)
 		for _, m := range messages {
 			if m.Class == ClassIdentity {

@@ -264,6 +264,18 @@ func TestAliasSettles(t *testing.T) {
 	}
 }
 
+func TestWarningsAreCounted(t *testing.T) {
+	s := listen(t, good)
+	d := newDestination(t, Settings{BaseURL: s.URL})
+	odd := `{"type":"track","event":"E","properties":{"length":1,"bucket":2,"$ignore":3}}`
+	d.Send(t.Context(), readCalls(t, odd, odd, `{"type":"track","event":"E"}`), testNow)
+	for name, count := range d.Warned() {
+		if want := map[string]uint64{"reserved_name": 2, "ignored_by_mixpanel": 2}[name]; count != want {
+			t.Errorf("%s: %d, want %d", name, count, want)
+		}
+	}
+}
+
 func TestLinksForgetTheOldest(t *testing.T) {
 	var l links
 	for i := range 2*maxYoungLinks + 1 {

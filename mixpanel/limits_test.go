@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // repeated is n times text, with commas between; %d is the number.
@@ -72,6 +73,27 @@ func TestLimits(t *testing.T) {
 				t.Errorf("warnings are %q, want %q", warnings, test.warn)
 			}
 		})
+	}
+}
+
+// TestARetryMapsToTheSameBytes: what Mixpanel recognises a repetition by must not depend on
+// when the call is sent, not even when it claims to come from the future.
+func TestARetryMapsToTheSameBytes(t *testing.T) {
+	m, err := NewMapper(Settings{Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, timestamp := range []string{"2026-03-10T11:00:00Z", "2026-03-10T12:59:00Z", "2026-03-10T14:00:00Z"} {
+		c := readCall(t, `{"type":"track","messageId":"m","event":"E","userId":"u","receivedAt":"2026-03-10T12:00:00Z","timestamp":"`+timestamp+`"}`)
+		first, err := m.Map(c, testNow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, later := range []time.Duration{time.Second, 3 * time.Hour, 30 * 24 * time.Hour} {
+			if again, err := m.Map(c, testNow.Add(later)); err != nil || string(again[0].Body) != string(first[0].Body) {
+				t.Errorf("%s: %v later it is %s (%v), was %s", timestamp, later, again[0].Body, err, first[0].Body)
+			}
+		}
 	}
 }
 

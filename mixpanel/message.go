@@ -56,6 +56,7 @@ const (
 	WarnFutureTime                          // a time in the future was replaced by the time of receipt
 )
 
+// warningNames are in the order of the constants.
 var warningNames = [...]string{
 	"reserved_name", "ignored_by_mixpanel", "truncated_text", "many_properties",
 	"device_id_refused", "flattened_object", "large_list", "future_time",
