@@ -124,11 +124,17 @@ func (a *App) Settle(ctx context.Context) error {
 	if err := a.Backfill(ctx, nil); err != nil {
 		return err
 	}
-	if err := a.runner.Settle(ctx); err != nil {
+	if err := a.RunSlots(ctx); err != nil {
 		return err
 	}
-	return a.deliverer.Drain(ctx)
+	return a.Deliver(ctx)
 }
+
+// RunSlots computes the slots that are due now.
+func (a *App) RunSlots(ctx context.Context) error { return a.runner.Settle(ctx) }
+
+// Deliver tells the destinations what is queued now.
+func (a *App) Deliver(ctx context.Context) error { return a.deliverer.Drain(ctx) }
 
 // Backfill computes the definitions that wait for it, and returns when none is left.
 // progress, if not nil, is called after each chunk.

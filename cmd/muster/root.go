@@ -75,7 +75,7 @@ Start with:  muster demo     a real shop's log, from calls to Mixpanel, on this 
 	root.SetErr(env.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newServe(env), newImport(env), newFakeMixpanel(env), newMigrate(env), newVersion(env),
+		newServe(env), newImport(env), newDemo(env), newFakeMixpanel(env), newMigrate(env), newVersion(env),
 	)
 	return root
 }
