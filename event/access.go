@@ -1,6 +1,7 @@
 package event
 
 import (
+	"net/netip"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -184,9 +185,12 @@ func (c *Call) fillChannel(remoteIP string) {
 	if c.Channel == "" {
 		c.Channel = channelOf(c.lookupText(InContext, "library", "name"))
 	}
-	own := c.Channel == ChannelBrowser || c.Channel == ChannelMobile
-	if own && remoteIP != "" && find(c.Context, "ip") == nil {
-		c.Context = withMember(c.Context, "ip", quoted(remoteIP))
+	if c.Channel != ChannelBrowser && c.Channel != ChannelMobile || find(c.Context, "ip") != nil {
+		return
+	}
+	// What proxies and their headers claim need not be an address at all.
+	if ip, err := netip.ParseAddr(remoteIP); err == nil {
+		c.Context = withMember(c.Context, "ip", quoted(ip.Unmap().WithZone("").String()))
 	}
 }
 

@@ -89,3 +89,18 @@ func TestBundledWith(t *testing.T) {
 		t.Error("a call without metadata is bundled")
 	}
 }
+
+func TestMembers(t *testing.T) {
+	var got []string
+	for name, v := range Members([]byte(`{"b":[1,2],"a\u0062":null,"c":{}}`)) {
+		if got = append(got, name+"="+string(v)); name == "ab" {
+			break
+		}
+	}
+	if diff := cmp.Diff([]string{"b=[1,2]", "ab=null"}, got); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+	for range Members([]byte(`[1]`)) {
+		t.Error("a list has members")
+	}
+}

@@ -23,7 +23,8 @@ type Envelope struct {
 	Type Type
 
 	// RemoteIP is the address of the client. It becomes context.ip of calls that
-	// come from the user's own device and do not tell one. "" when unknown.
+	// come from the user's own device and do not tell one. What is no IP address is
+	// taken for unknown.
 	RemoteIP string
 
 	// Archived says that the message was received long ago and is being read from a

@@ -265,3 +265,37 @@ func TestChannelAndAddress(t *testing.T) {
 		})
 	}
 }
+
+func TestRemoteAddresses(t *testing.T) {
+	for address, want := range map[string]string{
+		"2001:db8::1":        `"2001:db8::1"`,
+		"fe80::1%eth0":       `"fe80::1"`,
+		"::ffff:192.0.2.1":   `"192.0.2.1"`,
+		"":                   ``,
+		"unknown":            ``,
+		"192.0.2.1, 10.0.0.": ``,
+		"\xff\"}":            ``,
+	} {
+		env := envelope()
+		env.RemoteIP = address
+		c := mustDecode(t, `{"type":"page","userId":"u","channel":"browser"}`, env)
+		if got := string(c.Lookup(InContext, "ip")); got != want {
+			t.Errorf("address %q is kept as %s, want %s", address, got, want)
+		}
+	}
+}
+
+func TestEventName(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"type":"track","userId":"u","event":"Order  Completed "}`: "Order  Completed ",
+		`{"type":"page","userId":"u","name":"Home"}`:                PageViewed,
+		`{"type":"screen","userId":"u","event":"E"}`:                ScreenViewed,
+		`{"type":"identify","userId":"u","event":"E"}`:              "",
+		`{"type":"group","userId":"u","groupId":"g"}`:               "",
+		`{"type":"alias","userId":"u","previousId":"p"}`:            "",
+	} {
+		if got := mustDecode(t, text, envelope()).EventName(); got != want {
+			t.Errorf("%s: event name %q, want %q", text, got, want)
+		}
+	}
+}
