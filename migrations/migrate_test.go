@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -28,9 +29,7 @@ func ladder(over map[string]string) fs.FS {
 		"000003_three.up.sql":   "CREATE TABLE muster.three (a int);\n",
 		"000003_three.down.sql": "DROP TABLE muster.three;\n",
 	}
-	for name, text := range over {
-		files[name] = text
-	}
+	maps.Copy(files, over)
 	fsys := fstest.MapFS{}
 	for name, text := range files {
 		fsys[name] = &fstest.MapFile{Data: []byte(text)}

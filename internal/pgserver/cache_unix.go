@@ -5,12 +5,11 @@ package pgserver
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"errors"
-	"io"
 )
 
 // initdb takes half a second, copying its result 30 ms. So throwaway clusters start

@@ -260,7 +260,7 @@ func TestFailedStartShowsTheServersWords(t *testing.T) {
 	s, err := Start(t.Context(), Options{Dir: newDir(t), Throwaway: true, InMemory: true, Settings: map[string]string{"work_mem": "banana"}})
 	skipWithoutPostgres(t, err)
 	if err == nil {
-		s.Stop()
+		t.Cleanup(func() { s.Stop() })
 		t.Fatal("started with a setting that PostgreSQL refuses")
 	}
 	if !strings.Contains(err.Error(), "banana") {
@@ -284,12 +284,16 @@ func TestClosedParentIsNamed(t *testing.T) {
 
 func TestCancelledStartLeavesNothing(t *testing.T) {
 	dir := newDir(t)
-	start(t, Options{Dir: dir, Throwaway: true, InMemory: true}).Stop()
+	if err := start(t, Options{Dir: dir, Throwaway: true, InMemory: true}).Stop(); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(15*time.Millisecond, cancel)
 	for ctx.Err() == nil {
 		if s, err := Start(ctx, Options{Dir: dir, Throwaway: true, InMemory: true}); err == nil {
-			s.Stop()
+			if err := s.Stop(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	if p, ok := readPidFile(filepath.Join(dir, "data")); ok && alive(p.pid) {
