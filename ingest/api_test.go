@@ -356,6 +356,8 @@ func TestAnswerToOneMessageTellsTheCode(t *testing.T) {
 				return &Result{Outcome: Suppressed}
 			case "odd":
 				return &Result{Outcome: Rejected, Code: "no_identifiers"}
+			case "apart":
+				return &Result{Outcome: Skipped, Code: event.CodePersonasDisabled}
 			}
 			return nil
 		}
@@ -366,6 +368,7 @@ func TestAnswerToOneMessageTellsTheCode(t *testing.T) {
 	expect(t, s.post(t, "/v1/track", ``), 400, event.CodeInvalidJSON)
 	expect(t, s.post(t, "/v1/page", `{"userId":"odd"}`), 400, "no_identifiers")
 	expect(t, s.post(t, "/v1/page", `{"userId":"gone"}`), 200, "")
+	expect(t, s.post(t, "/v1/page", `{"userId":"apart"}`), 200, "")
 	expect(t, s.post(t, "/v1/page", visit("m")), 200, "")
 	expect(t, s.post(t, "/v1/page", visit("m")), 200, "") // a duplicate
 
@@ -392,7 +395,7 @@ func TestAnswerToOneMessageTellsTheCode(t *testing.T) {
 	}
 	want := []string{
 		"refused 0 missing_event", "refused 0 no_user_anon_id", "whole invalid_json", "whole invalid_json",
-		"page rejected no_identifiers", "page suppressed ", "page accepted ", "page duplicate ",
+		"page rejected no_identifiers", "page suppressed ", "page skipped personas_disabled", "page accepted ", "page duplicate ",
 		"page accepted ", "page rejected no_identifiers", "page accepted ", "refused 1 no_user_anon_id",
 	}
 	if !slices.Equal(seen, want) {

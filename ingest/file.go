@@ -75,6 +75,7 @@ type Summary struct {
 	Accepted   int64
 	Duplicate  int64
 	Suppressed int64
+	Skipped    int64
 	Refused    int64
 	RefusedBy  map[event.Code]int64 // Refused, by reason
 }

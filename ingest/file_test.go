@@ -92,6 +92,7 @@ func TestImportReportsBadLines(t *testing.T) {
 		`{"type":"page","userId":"u","messageId":"bad"}`,
 		visit("c"),
 		`{"type":"page","userId":"u"} {}`,
+		`{"type":"page","userId":"apart"}`,
 		strings.Repeat("y", 3*MaxLine),
 	}
 	m := &memory{
@@ -102,6 +103,8 @@ func TestImportReportsBadLines(t *testing.T) {
 				return &Result{Outcome: Suppressed}
 			case "odd":
 				return &Result{Outcome: Rejected, Code: "no_identifiers"}
+			case "apart":
+				return &Result{Outcome: Skipped, Code: event.CodePersonasDisabled}
 			}
 			return nil
 		},
@@ -115,12 +118,12 @@ func TestImportReportsBadLines(t *testing.T) {
 	}
 	want := []string{
 		"2 invalid_json", "5 no_user_anon_id", "7 message_too_large", "10 invalid_message", "11 no_identifiers",
-		"13 invalid_utf8", "14 unstorable", "16 invalid_json", "17 message_too_large",
+		"13 invalid_utf8", "14 unstorable", "16 invalid_json", "18 message_too_large",
 	}
 	if !slices.Equal(bad, want) {
 		t.Errorf("bad lines\n%q, want\n%q", bad, want)
 	}
-	if sum.Lines != 17 || sum.Accepted != 4 || sum.Duplicate != 1 || sum.Suppressed != 1 || sum.Refused != 9 || sum.RefusedBy["message_too_large"] != 2 {
+	if sum.Lines != 18 || sum.Skipped != 1 || sum.Accepted != 4 || sum.Duplicate != 1 || sum.Suppressed != 1 || sum.Refused != 9 || sum.RefusedBy["message_too_large"] != 2 {
 		t.Errorf("summary %+v", sum)
 	}
 	if ids := m.messageIDs(); !slices.Equal(ids, []string{"a", "b", "fits", "c"}) {

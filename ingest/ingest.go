@@ -49,6 +49,7 @@ const (
 	Duplicate                 // its message id has been stored before; nothing changed
 	Suppressed                // its subject must not be tracked; nothing was stored
 	Rejected                  // it cannot be stored; Result.Code says why
+	Skipped                   // no profile has seen it, as it asked or as its size commands; Result.Code says why
 )
 
 // String is the name of the outcome as people and tables see it.
@@ -62,6 +63,8 @@ func (o Outcome) String() string {
 		return "suppressed"
 	case Rejected:
 		return "rejected"
+	case Skipped:
+		return "skipped"
 	}
 	return "unknown"
 }
@@ -69,7 +72,7 @@ func (o Outcome) String() string {
 // Result is the outcome of one call.
 type Result struct {
 	Outcome Outcome
-	Code    event.Code // only of a rejected call
+	Code    event.Code // only of a rejected or skipped call
 }
 
 // Sink stores calls durably and does all that follows from them.

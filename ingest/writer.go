@@ -101,6 +101,8 @@ func (w *writer) count(l line, r Result) {
 		w.sum.Duplicate++
 	case Suppressed:
 		w.sum.Suppressed++
+	case Skipped:
+		w.sum.Skipped++
 	case Rejected:
 		w.refuse(l.number, &event.Rejection{Code: r.Code, Message: "the call cannot be stored"})
 	}
