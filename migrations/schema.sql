@@ -1,5 +1,9 @@
 -- The schema after all migrations, for reading. PostgreSQL 15 wrote it: go test ./migrations -update
 
+CREATE SCHEMA inspect;
+
+COMMENT ON SCHEMA inspect IS 'Views for people: what is computed, who is a member, what was told, what waits.';
+
 CREATE SCHEMA muster;
 
 CREATE TABLE muster.backfills (
@@ -45,61 +49,41 @@ COMMENT ON COLUMN muster.backfills.finished_at IS 'When it ended.';
 
 COMMENT ON COLUMN muster.backfills.error IS 'Why it failed.';
 
-ALTER TABLE muster.backfills ALTER COLUMN backfill_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME muster.backfills_backfill_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
+CREATE VIEW inspect.backfills AS
+ SELECT b.backfill_id,
+    b.status,
+    b.profiles_done,
+    b.profiles_total,
+        CASE
+            WHEN (b.status = 'done'::text) THEN (100)::bigint
+            WHEN (b.profiles_total = 0) THEN (0)::bigint
+            ELSE LEAST((100)::bigint, ((100 * b.profiles_done) / b.profiles_total))
+        END AS percent,
+    b.events_read,
+    b.started_at,
+    b.finished_at,
+    b.error
+   FROM muster.backfills b;
 
-CREATE TABLE muster.catalog_version (
-    only_row boolean DEFAULT true NOT NULL,
-    version bigint NOT NULL,
-    buckets integer NOT NULL,
-    CONSTRAINT catalog_version_only_row_check CHECK (only_row)
-);
+COMMENT ON VIEW inspect.backfills IS 'Walks over all profiles for new and edited definitions, with their progress.';
 
-COMMENT ON TABLE muster.catalog_version IS 'One row: a number that grows with every change of the definitions, so that a process notices that its copy is old.';
+COMMENT ON COLUMN inspect.backfills.backfill_id IS 'Number of the backfill.';
 
-COMMENT ON COLUMN muster.catalog_version.only_row IS 'Always true; makes a second row impossible.';
+COMMENT ON COLUMN inspect.backfills.status IS 'Where it stands.';
 
-COMMENT ON COLUMN muster.catalog_version.version IS 'Grows by one in each transaction that changes a definition.';
+COMMENT ON COLUMN inspect.backfills.profiles_done IS 'Profiles done.';
 
-COMMENT ON COLUMN muster.catalog_version.buckets IS 'Number of buckets, fixed for ever; a program with another number refuses to start.';
+COMMENT ON COLUMN inspect.backfills.profiles_total IS 'Profiles at its start.';
 
-CREATE TABLE muster.computation_versions (
-    computation_id bigint NOT NULL,
-    version integer NOT NULL,
-    query text NOT NULL,
-    class text NOT NULL,
-    schedule text NOT NULL,
-    backfill_id bigint,
-    as_of timestamp with time zone,
-    created_at timestamp with time zone NOT NULL,
-    CONSTRAINT computation_versions_check CHECK (((class = 'scheduled'::text) = (schedule <> ''::text))),
-    CONSTRAINT computation_versions_class_check CHECK ((class = ANY (ARRAY['realtime'::text, 'scheduled'::text]))),
-    CONSTRAINT computation_versions_version_check CHECK ((version >= 1))
-);
+COMMENT ON COLUMN inspect.backfills.percent IS 'Share done.';
 
-COMMENT ON TABLE muster.computation_versions IS 'Every definition that a computation ever had; an edit adds one.';
+COMMENT ON COLUMN inspect.backfills.events_read IS 'Events read.';
 
-COMMENT ON COLUMN muster.computation_versions.computation_id IS 'The computation.';
+COMMENT ON COLUMN inspect.backfills.started_at IS 'When it began.';
 
-COMMENT ON COLUMN muster.computation_versions.version IS 'Number of the version, from 1.';
+COMMENT ON COLUMN inspect.backfills.finished_at IS 'When it ended; null while it runs.';
 
-COMMENT ON COLUMN muster.computation_versions.query IS 'The definition in canonical text.';
-
-COMMENT ON COLUMN muster.computation_versions.class IS 'realtime (changes only with events) or scheduled (the clock alone can change it).';
-
-COMMENT ON COLUMN muster.computation_versions.schedule IS 'When a scheduled one is recomputed, as cron text in UTC; empty for realtime.';
-
-COMMENT ON COLUMN muster.computation_versions.backfill_id IS 'The backfill that computes it for the profiles that exist already; null while it waits for one.';
-
-COMMENT ON COLUMN muster.computation_versions.as_of IS 'Scheduled: the slot that its values are as of; null before its backfill begins.';
-
-COMMENT ON COLUMN muster.computation_versions.created_at IS 'When it was defined.';
+COMMENT ON COLUMN inspect.backfills.error IS 'Why it failed.';
 
 CREATE TABLE muster.computations (
     computation_id bigint NOT NULL,
@@ -152,38 +136,143 @@ COMMENT ON COLUMN muster.computations.created_at IS 'When it was defined.';
 
 COMMENT ON COLUMN muster.computations.deleted_at IS 'When it was deleted; its last values became plain traits.';
 
-ALTER TABLE muster.computations ALTER COLUMN computation_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME muster.computations_computation_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
-
-CREATE TABLE muster.computed_values (
+CREATE TABLE muster.value_changes (
     bucket integer NOT NULL,
     profile_id bigint NOT NULL,
     computation_id bigint NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    change_id bigint NOT NULL,
     value jsonb NOT NULL,
-    since timestamp with time zone NOT NULL,
     reason text NOT NULL
 )
-WITH (fillfactor='75');
+PARTITION BY RANGE (changed_at);
 
-COMMENT ON TABLE muster.computed_values IS 'Present values: true for members, false for former members (who never was one has no row); a trait''s value, JSON null when it has none any more.';
+COMMENT ON TABLE muster.value_changes IS 'History of computed_values, a partition a month.';
 
-COMMENT ON COLUMN muster.computed_values.bucket IS 'Bucket of the profile.';
+COMMENT ON COLUMN muster.value_changes.bucket IS 'Bucket of the profile.';
 
-COMMENT ON COLUMN muster.computed_values.profile_id IS 'The profile.';
+COMMENT ON COLUMN muster.value_changes.profile_id IS 'The profile.';
 
-COMMENT ON COLUMN muster.computed_values.computation_id IS 'The computation.';
+COMMENT ON COLUMN muster.value_changes.computation_id IS 'The computation.';
 
-COMMENT ON COLUMN muster.computed_values.value IS 'The value.';
+COMMENT ON COLUMN muster.value_changes.changed_at IS 'When it got the value.';
 
-COMMENT ON COLUMN muster.computed_values.since IS 'Since when it has this value.';
+COMMENT ON COLUMN muster.value_changes.change_id IS 'Number of the change.';
 
-COMMENT ON COLUMN muster.computed_values.reason IS 'What made it change: event, trait, slot, backfill, edit, merge, cascade, repair.';
+COMMENT ON COLUMN muster.value_changes.value IS 'The value it got.';
+
+COMMENT ON COLUMN muster.value_changes.reason IS 'Why.';
+
+CREATE VIEW inspect.changes AS
+ SELECT c.key,
+    c.kind,
+    h.profile_id,
+    h.changed_at,
+    h.value,
+    h.reason
+   FROM (muster.value_changes h
+     JOIN muster.computations c USING (computation_id));
+
+COMMENT ON VIEW inspect.changes IS 'History of memberships and trait values.';
+
+COMMENT ON COLUMN inspect.changes.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
+
+COMMENT ON COLUMN inspect.changes.kind IS 'audience or trait.';
+
+COMMENT ON COLUMN inspect.changes.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.changes.changed_at IS 'When it got the value.';
+
+COMMENT ON COLUMN inspect.changes.value IS 'The value.';
+
+COMMENT ON COLUMN inspect.changes.reason IS 'Why.';
+
+CREATE TABLE muster.computation_versions (
+    computation_id bigint NOT NULL,
+    version integer NOT NULL,
+    query text NOT NULL,
+    class text NOT NULL,
+    schedule text NOT NULL,
+    backfill_id bigint,
+    as_of timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT computation_versions_check CHECK (((class = 'scheduled'::text) = (schedule <> ''::text))),
+    CONSTRAINT computation_versions_class_check CHECK ((class = ANY (ARRAY['realtime'::text, 'scheduled'::text]))),
+    CONSTRAINT computation_versions_version_check CHECK ((version >= 1))
+);
+
+COMMENT ON TABLE muster.computation_versions IS 'Every definition that a computation ever had; an edit adds one.';
+
+COMMENT ON COLUMN muster.computation_versions.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.computation_versions.version IS 'Number of the version, from 1.';
+
+COMMENT ON COLUMN muster.computation_versions.query IS 'The definition in canonical text.';
+
+COMMENT ON COLUMN muster.computation_versions.class IS 'realtime (changes only with events) or scheduled (the clock alone can change it).';
+
+COMMENT ON COLUMN muster.computation_versions.schedule IS 'When a scheduled one is recomputed, as cron text in UTC; empty for realtime.';
+
+COMMENT ON COLUMN muster.computation_versions.backfill_id IS 'The backfill that computes it for the profiles that exist already; null while it waits for one.';
+
+COMMENT ON COLUMN muster.computation_versions.as_of IS 'Scheduled: the slot that its values are as of; null before its backfill begins.';
+
+COMMENT ON COLUMN muster.computation_versions.created_at IS 'When it was defined.';
+
+CREATE VIEW inspect.computations AS
+ SELECT c.key,
+    c.kind,
+    c.name,
+    c.status,
+    c.status_reason,
+    v.version,
+    v.class,
+    v.schedule,
+    v.as_of,
+    v.query,
+    n.version AS next_version,
+    n.query AS next_query,
+    c.include_anonymous,
+    c.created_at
+   FROM ((muster.computations c
+     LEFT JOIN muster.computation_versions v ON (((v.computation_id = c.computation_id) AND (v.version = c.version))))
+     LEFT JOIN LATERAL ( SELECT x.version,
+            x.query
+           FROM muster.computation_versions x
+          WHERE ((x.computation_id = c.computation_id) AND (x.version > c.version))
+          ORDER BY x.version DESC
+         LIMIT 1) n ON (true))
+  WHERE (c.deleted_at IS NULL);
+
+COMMENT ON VIEW inspect.computations IS 'Audiences and computed traits: definition, status, and the instant that their values are as of (null: the present).';
+
+COMMENT ON COLUMN inspect.computations.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
+
+COMMENT ON COLUMN inspect.computations.kind IS 'audience or trait.';
+
+COMMENT ON COLUMN inspect.computations.name IS 'Name.';
+
+COMMENT ON COLUMN inspect.computations.status IS 'Where it stands.';
+
+COMMENT ON COLUMN inspect.computations.status_reason IS 'Why, where that is not obvious.';
+
+COMMENT ON COLUMN inspect.computations.version IS 'Version of the definition that serves.';
+
+COMMENT ON COLUMN inspect.computations.class IS 'realtime or scheduled.';
+
+COMMENT ON COLUMN inspect.computations.schedule IS 'Cron text in UTC; empty for realtime.';
+
+COMMENT ON COLUMN inspect.computations.as_of IS 'The instant that the results are as of; null: the present.';
+
+COMMENT ON COLUMN inspect.computations.query IS 'The definition.';
+
+COMMENT ON COLUMN inspect.computations.next_version IS 'Version that waits for its backfill, or is in it.';
+
+COMMENT ON COLUMN inspect.computations.next_query IS 'Its definition.';
+
+COMMENT ON COLUMN inspect.computations.include_anonymous IS 'Whether an anonymous id alone makes a profile eligible.';
+
+COMMENT ON COLUMN inspect.computations.created_at IS 'When it came to be.';
 
 CREATE TABLE muster.connections (
     connection_id bigint NOT NULL,
@@ -221,15 +310,6 @@ COMMENT ON COLUMN muster.connections.id_strategy IS 'Which values of an id type 
 COMMENT ON COLUMN muster.connections.created_at IS 'When it was made.';
 
 COMMENT ON COLUMN muster.connections.removed_at IS 'When it was removed; its ledger is no longer looked at.';
-
-ALTER TABLE muster.connections ALTER COLUMN connection_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME muster.connections_connection_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
 
 CREATE TABLE muster.dead_letters (
     dead_letter_id bigint NOT NULL,
@@ -298,15 +378,6 @@ COMMENT ON COLUMN muster.dead_letters.resolution IS 'retried or dropped by an op
 
 COMMENT ON COLUMN muster.dead_letters.resolved_at IS 'When.';
 
-ALTER TABLE muster.dead_letters ALTER COLUMN dead_letter_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME muster.dead_letters_dead_letter_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
-
 CREATE TABLE muster.destinations (
     destination_id bigint NOT NULL,
     name text NOT NULL,
@@ -335,31 +406,52 @@ COMMENT ON COLUMN muster.destinations.created_at IS 'When it was first configure
 
 COMMENT ON COLUMN muster.destinations.removed_at IS 'When it left the configuration; its ledger is no longer looked at.';
 
-ALTER TABLE muster.destinations ALTER COLUMN destination_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME muster.destinations_destination_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
+CREATE VIEW inspect.dead_letters AS
+ SELECT l.dead_letter_id,
+    d.name AS destination,
+    c.key,
+    l.kind,
+    l.code,
+    l.reason,
+    l.profile_id,
+    l.ids,
+    l.value,
+    l.attempts,
+    l.died_at,
+    l.resolution,
+    l.resolved_at
+   FROM (((muster.dead_letters l
+     JOIN muster.destinations d USING (destination_id))
+     JOIN muster.connections n USING (connection_id))
+     JOIN muster.computations c ON ((c.computation_id = n.computation_id)));
 
-CREATE TABLE muster.due_evaluations (
-    bucket integer NOT NULL,
-    profile_id bigint NOT NULL,
-    computation_id bigint NOT NULL,
-    due_at timestamp with time zone NOT NULL
-);
+COMMENT ON VIEW inspect.dead_letters IS 'Messages that were not told, with the reason.';
 
-COMMENT ON TABLE muster.due_evaluations IS 'Which profile a scheduled computation must look at again, and from when on: something it reads has changed, or a date in a trait will be reached.';
+COMMENT ON COLUMN inspect.dead_letters.dead_letter_id IS 'Number of the dead letter.';
 
-COMMENT ON COLUMN muster.due_evaluations.bucket IS 'Bucket of the profile.';
+COMMENT ON COLUMN inspect.dead_letters.destination IS 'To whom.';
 
-COMMENT ON COLUMN muster.due_evaluations.profile_id IS 'The profile.';
+COMMENT ON COLUMN inspect.dead_letters.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
 
-COMMENT ON COLUMN muster.due_evaluations.computation_id IS 'The computation.';
+COMMENT ON COLUMN inspect.dead_letters.kind IS 'audience or trait.';
 
-COMMENT ON COLUMN muster.due_evaluations.due_at IS 'The first slot at or after this instant looks at it.';
+COMMENT ON COLUMN inspect.dead_letters.code IS 'Short name of the reason.';
+
+COMMENT ON COLUMN inspect.dead_letters.reason IS 'Why.';
+
+COMMENT ON COLUMN inspect.dead_letters.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.dead_letters.ids IS 'The combination of external ids that the call carries.';
+
+COMMENT ON COLUMN inspect.dead_letters.value IS 'The value.';
+
+COMMENT ON COLUMN inspect.dead_letters.attempts IS 'How often the destination was asked.';
+
+COMMENT ON COLUMN inspect.dead_letters.died_at IS 'When it was given up.';
+
+COMMENT ON COLUMN inspect.dead_letters.resolution IS 'retried or dropped; null while it waits for a decision.';
+
+COMMENT ON COLUMN inspect.dead_letters.resolved_at IS 'When that was decided.';
 
 CREATE TABLE muster.event_names (
     event_name_id bigint NOT NULL,
@@ -371,24 +463,6 @@ COMMENT ON TABLE muster.event_names IS 'Every event name ever seen, so that an e
 COMMENT ON COLUMN muster.event_names.event_name_id IS 'Number of the name.';
 
 COMMENT ON COLUMN muster.event_names.name IS 'The name as sent; page and screen calls are Page Viewed and Screen Viewed.';
-
-ALTER TABLE muster.event_names ALTER COLUMN event_name_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME muster.event_names_event_name_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
-
-CREATE SEQUENCE muster.event_seq
-    START WITH 1
-    INCREMENT BY 1024
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
-
-COMMENT ON SEQUENCE muster.event_seq IS 'Order of arrival of calls: a value stands for itself and the 1,023 that follow, so that a transaction draws many at once.';
 
 CREATE TABLE muster.events (
     bucket integer NOT NULL,
@@ -426,6 +500,59 @@ COMMENT ON COLUMN muster.events.properties IS 'Properties; for pages and screens
 
 COMMENT ON COLUMN muster.events.context IS 'Context of the call.';
 
+CREATE TABLE muster.sources (
+    source_id bigint NOT NULL,
+    name text NOT NULL,
+    write_key_hash bytea,
+    enabled boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT sources_name_check CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'::text)),
+    CONSTRAINT sources_write_key_hash_check CHECK ((octet_length(write_key_hash) = 32))
+);
+
+COMMENT ON TABLE muster.sources IS 'Where calls come from: an app, a server, an import.';
+
+COMMENT ON COLUMN muster.sources.source_id IS 'Number of the source, as events carry it.';
+
+COMMENT ON COLUMN muster.sources.name IS 'Name of the source; the id that sources({exclude: ...}) names.';
+
+COMMENT ON COLUMN muster.sources.write_key_hash IS 'SHA-256 of the write key; null when the source takes no calls over HTTP.';
+
+COMMENT ON COLUMN muster.sources.enabled IS 'False: its calls are refused.';
+
+COMMENT ON COLUMN muster.sources.created_at IS 'When it was created.';
+
+CREATE VIEW inspect.events AS
+ SELECT e.profile_id,
+    n.name,
+    e.ts,
+    e.received_at,
+    s.name AS source,
+    e.message_id,
+    e.properties,
+    e.context
+   FROM ((muster.events e
+     JOIN muster.event_names n USING (event_name_id))
+     JOIN muster.sources s USING (source_id));
+
+COMMENT ON VIEW inspect.events IS 'Events with their names. Give a range of ts, or a profile: the log is long.';
+
+COMMENT ON COLUMN inspect.events.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.events.name IS 'Name.';
+
+COMMENT ON COLUMN inspect.events.ts IS 'When it happened.';
+
+COMMENT ON COLUMN inspect.events.received_at IS 'When it was received.';
+
+COMMENT ON COLUMN inspect.events.source IS 'Where it came from.';
+
+COMMENT ON COLUMN inspect.events.message_id IS 'The call.';
+
+COMMENT ON COLUMN inspect.events.properties IS 'Properties.';
+
+COMMENT ON COLUMN inspect.events.context IS 'Context.';
+
 CREATE TABLE muster.external_ids (
     bucket integer NOT NULL,
     profile_id bigint NOT NULL,
@@ -449,23 +576,572 @@ COMMENT ON COLUMN muster.external_ids.added_at IS 'When the profile got it.';
 
 COMMENT ON COLUMN muster.external_ids.message_id IS 'The call that brought it.';
 
-CREATE TABLE muster.id_owners (
+CREATE VIEW inspect.external_ids AS
+ SELECT e.id_type,
+    e.id_value,
+    e.profile_id,
+    e.added_at,
+    e.message_id
+   FROM muster.external_ids e;
+
+COMMENT ON VIEW inspect.external_ids IS 'Which profile has which external id, since when, and by which call.';
+
+COMMENT ON COLUMN inspect.external_ids.id_type IS 'Type of the id.';
+
+COMMENT ON COLUMN inspect.external_ids.id_value IS 'The id.';
+
+COMMENT ON COLUMN inspect.external_ids.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.external_ids.added_at IS 'Since when the profile has it.';
+
+COMMENT ON COLUMN inspect.external_ids.message_id IS 'The call.';
+
+CREATE TABLE muster.computed_values (
     bucket integer NOT NULL,
-    id_type text NOT NULL,
-    id_value text NOT NULL,
     profile_id bigint NOT NULL,
-    CONSTRAINT id_owners_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
+    computation_id bigint NOT NULL,
+    value jsonb NOT NULL,
+    since timestamp with time zone NOT NULL,
+    reason text NOT NULL
+)
+WITH (fillfactor='75');
+
+COMMENT ON TABLE muster.computed_values IS 'Present values: true for members, false for former members (who never was one has no row); a trait''s value, JSON null when it has none any more.';
+
+COMMENT ON COLUMN muster.computed_values.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.computed_values.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.computed_values.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.computed_values.value IS 'The value.';
+
+COMMENT ON COLUMN muster.computed_values.since IS 'Since when it has this value.';
+
+COMMENT ON COLUMN muster.computed_values.reason IS 'What made it change: event, trait, slot, backfill, edit, merge, cascade, repair.';
+
+CREATE VIEW inspect.members AS
+ SELECT c.key,
+    v.profile_id,
+    v.since,
+    v.reason
+   FROM (muster.computed_values v
+     JOIN muster.computations c USING (computation_id))
+  WHERE ((c.kind = 'audience'::text) AND (v.value = 'true'::jsonb));
+
+COMMENT ON VIEW inspect.members IS 'Who is in which audience, since when, and what made it so.';
+
+COMMENT ON COLUMN inspect.members.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
+
+COMMENT ON COLUMN inspect.members.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.members.since IS 'Since when.';
+
+COMMENT ON COLUMN inspect.members.reason IS 'Why.';
+
+CREATE TABLE muster.profile_merges (
+    bucket integer NOT NULL,
+    loser_id bigint NOT NULL,
+    survivor_id bigint NOT NULL,
+    merged_at timestamp with time zone NOT NULL,
+    message_id text NOT NULL
 );
 
-COMMENT ON TABLE muster.id_owners IS 'Which profile owns an external id: the way in from a call. One owner an id, kept by the key.';
+COMMENT ON TABLE muster.profile_merges IS 'Which profile was merged into which, when, and by which call.';
 
-COMMENT ON COLUMN muster.id_owners.bucket IS 'Fixed hash of the id itself, 0 to 1,023.';
+COMMENT ON COLUMN muster.profile_merges.bucket IS 'Bucket of the profile that is no more.';
 
-COMMENT ON COLUMN muster.id_owners.id_type IS 'Type of the id.';
+COMMENT ON COLUMN muster.profile_merges.loser_id IS 'The profile that is no more.';
 
-COMMENT ON COLUMN muster.id_owners.id_value IS 'The id.';
+COMMENT ON COLUMN muster.profile_merges.survivor_id IS 'The profile that has its ids, events and traits now.';
 
-COMMENT ON COLUMN muster.id_owners.profile_id IS 'Its profile.';
+COMMENT ON COLUMN muster.profile_merges.merged_at IS 'When.';
+
+COMMENT ON COLUMN muster.profile_merges.message_id IS 'The call that carried ids of both.';
+
+CREATE VIEW inspect.merges AS
+ SELECT m.loser_id,
+    m.survivor_id,
+    m.merged_at,
+    m.message_id
+   FROM muster.profile_merges m;
+
+COMMENT ON VIEW inspect.merges IS 'Which profile was merged into which, and by which call.';
+
+COMMENT ON COLUMN inspect.merges.loser_id IS 'The profile that is no more.';
+
+COMMENT ON COLUMN inspect.merges.survivor_id IS 'The profile that has all its ids and events now.';
+
+COMMENT ON COLUMN inspect.merges.merged_at IS 'When.';
+
+COMMENT ON COLUMN inspect.merges.message_id IS 'The call.';
+
+CREATE TABLE muster.profiles (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    merges integer DEFAULT 0 NOT NULL,
+    CONSTRAINT profiles_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
+)
+WITH (fillfactor='85');
+
+COMMENT ON TABLE muster.profiles IS 'People, as far as their external ids tell. Locking the row is what makes two transactions on one profile take turns.';
+
+COMMENT ON COLUMN muster.profiles.bucket IS 'Fixed hash of profile_id, 0 to 1,023: the unit of parallelism.';
+
+COMMENT ON COLUMN muster.profiles.profile_id IS 'Number of the profile; of two that merge the lower one survives.';
+
+COMMENT ON COLUMN muster.profiles.created_at IS 'When its first call was received.';
+
+COMMENT ON COLUMN muster.profiles.merges IS 'How many profiles were merged into it.';
+
+CREATE VIEW inspect.profiles AS
+ SELECT p.profile_id,
+    p.created_at,
+    p.merges,
+    ( SELECT array_agg(e.id_value ORDER BY e.added_at) AS array_agg
+           FROM muster.external_ids e
+          WHERE ((e.bucket = p.bucket) AND (e.profile_id = p.profile_id) AND (e.id_type = 'user_id'::text))) AS user_ids,
+    ( SELECT array_agg(e.id_value ORDER BY e.added_at) AS array_agg
+           FROM muster.external_ids e
+          WHERE ((e.bucket = p.bucket) AND (e.profile_id = p.profile_id) AND (e.id_type = 'email'::text))) AS emails,
+    ( SELECT array_agg(e.id_value ORDER BY e.added_at) AS array_agg
+           FROM muster.external_ids e
+          WHERE ((e.bucket = p.bucket) AND (e.profile_id = p.profile_id) AND (e.id_type = 'anonymous_id'::text))) AS anonymous_ids
+   FROM muster.profiles p;
+
+COMMENT ON VIEW inspect.profiles IS 'Profiles with the ids that destinations know them by.';
+
+COMMENT ON COLUMN inspect.profiles.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.profiles.created_at IS 'When it came to be.';
+
+COMMENT ON COLUMN inspect.profiles.merges IS 'How many profiles were merged into it.';
+
+COMMENT ON COLUMN inspect.profiles.user_ids IS 'Its user ids, oldest first.';
+
+COMMENT ON COLUMN inspect.profiles.emails IS 'Its emails, oldest first.';
+
+COMMENT ON COLUMN inspect.profiles.anonymous_ids IS 'Its anonymous ids, oldest first.';
+
+CREATE TABLE muster.queue (
+    destination_id bigint NOT NULL,
+    lane smallint NOT NULL,
+    seq bigint NOT NULL,
+    connection_id bigint NOT NULL,
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    form text NOT NULL,
+    ids text NOT NULL,
+    value jsonb NOT NULL,
+    told integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    queued_at timestamp with time zone NOT NULL,
+    CONSTRAINT queue_lane_check CHECK (((lane >= 0) AND (lane <= 15)))
+)
+PARTITION BY RANGE (seq);
+
+COMMENT ON TABLE muster.queue IS 'Messages to be told, a log: appended with the change that made them, read in order, dropped by whole partitions when every destination is past them.';
+
+COMMENT ON COLUMN muster.queue.destination_id IS 'To whom.';
+
+COMMENT ON COLUMN muster.queue.lane IS 'Range of buckets of the id that the destination files the message under; order holds within a lane.';
+
+COMMENT ON COLUMN muster.queue.seq IS 'Position; within a lane, commit order.';
+
+COMMENT ON COLUMN muster.queue.connection_id IS 'What is told, and how.';
+
+COMMENT ON COLUMN muster.queue.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.queue.profile_id IS 'The profile when it was queued.';
+
+COMMENT ON COLUMN muster.queue.form IS 'identify or track.';
+
+COMMENT ON COLUMN muster.queue.ids IS 'The combination of ids that the call carries.';
+
+COMMENT ON COLUMN muster.queue.value IS 'The value.';
+
+COMMENT ON COLUMN muster.queue.told IS 'Which message to this combination it is; with the other columns it makes the message id.';
+
+COMMENT ON COLUMN muster.queue.at IS 'Time in the message.';
+
+COMMENT ON COLUMN muster.queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup.';
+
+COMMENT ON COLUMN muster.queue.queued_at IS 'When it was queued.';
+
+CREATE TABLE muster.queue_positions (
+    destination_id bigint NOT NULL,
+    lane smallint NOT NULL,
+    seq bigint DEFAULT 0 NOT NULL,
+    ahead bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    in_flight bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    delivered bigint DEFAULT 0 NOT NULL,
+    failing_seq bigint DEFAULT 0 NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL,
+    failing_since timestamp with time zone,
+    next_attempt_at timestamp with time zone,
+    last_code text DEFAULT ''::text NOT NULL,
+    last_reason text DEFAULT ''::text NOT NULL,
+    owner text DEFAULT ''::text NOT NULL,
+    lease_until timestamp with time zone,
+    token bigint DEFAULT 0 NOT NULL,
+    moved_at timestamp with time zone,
+    CONSTRAINT queue_positions_lane_check CHECK (((lane >= 0) AND (lane <= 15)))
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE muster.queue_positions IS 'How far each destination has read each lane, and which process reads it.';
+
+COMMENT ON COLUMN muster.queue_positions.destination_id IS 'The destination.';
+
+COMMENT ON COLUMN muster.queue_positions.lane IS 'The lane.';
+
+COMMENT ON COLUMN muster.queue_positions.seq IS 'Everything up to here is settled: acknowledged, or in the dead letters.';
+
+COMMENT ON COLUMN muster.queue_positions.ahead IS 'Messages behind the position that are settled already.';
+
+COMMENT ON COLUMN muster.queue_positions.in_flight IS 'Messages that must not be repeated blindly and were being sent; after a crash they are uncertain.';
+
+COMMENT ON COLUMN muster.queue_positions.delivered IS 'How many messages were acknowledged.';
+
+COMMENT ON COLUMN muster.queue_positions.failing_seq IS 'The oldest message that fails; 0 when none does.';
+
+COMMENT ON COLUMN muster.queue_positions.attempt IS 'How often it has failed.';
+
+COMMENT ON COLUMN muster.queue_positions.failing_since IS 'Since when it fails.';
+
+COMMENT ON COLUMN muster.queue_positions.next_attempt_at IS 'Nothing of the lane is sent before this instant.';
+
+COMMENT ON COLUMN muster.queue_positions.last_code IS 'Short name of the last failure.';
+
+COMMENT ON COLUMN muster.queue_positions.last_reason IS 'The last failure in words.';
+
+COMMENT ON COLUMN muster.queue_positions.owner IS 'The process that delivers the lane; empty: nobody.';
+
+COMMENT ON COLUMN muster.queue_positions.lease_until IS 'After this instant another process may take the lane over.';
+
+COMMENT ON COLUMN muster.queue_positions.token IS 'Grows each time the lane changes hands; what an earlier holder says is refused.';
+
+COMMENT ON COLUMN muster.queue_positions.moved_at IS 'When the position last moved.';
+
+CREATE VIEW inspect.queue_lag AS
+ SELECT d.name AS destination,
+    p.lane,
+    d.paused,
+    d.halted_reason,
+    p.seq AS "position",
+    p.delivered,
+    ( SELECT count(*) AS count
+           FROM muster.queue q
+          WHERE ((q.destination_id = p.destination_id) AND (q.lane = p.lane) AND (q.seq > p.seq))) AS waiting,
+    ( SELECT min(q.queued_at) AS min
+           FROM muster.queue q
+          WHERE ((q.destination_id = p.destination_id) AND (q.lane = p.lane) AND (q.seq > p.seq))) AS oldest,
+    p.attempt,
+    p.next_attempt_at,
+    p.last_code,
+    p.last_reason,
+    p.moved_at
+   FROM (muster.queue_positions p
+     JOIN muster.destinations d USING (destination_id));
+
+COMMENT ON VIEW inspect.queue_lag IS 'What waits to be told, by destination and lane, and why if it fails.';
+
+COMMENT ON COLUMN inspect.queue_lag.destination IS 'To whom.';
+
+COMMENT ON COLUMN inspect.queue_lag.lane IS 'The lane.';
+
+COMMENT ON COLUMN inspect.queue_lag.paused IS 'An operator stopped delivery.';
+
+COMMENT ON COLUMN inspect.queue_lag.halted_reason IS 'Why delivery stopped by itself.';
+
+COMMENT ON COLUMN inspect.queue_lag."position" IS 'Everything up to here is settled.';
+
+COMMENT ON COLUMN inspect.queue_lag.delivered IS 'Messages acknowledged.';
+
+COMMENT ON COLUMN inspect.queue_lag.waiting IS 'Messages that wait.';
+
+COMMENT ON COLUMN inspect.queue_lag.oldest IS 'Since when the oldest waits.';
+
+COMMENT ON COLUMN inspect.queue_lag.attempt IS 'How often it was tried.';
+
+COMMENT ON COLUMN inspect.queue_lag.next_attempt_at IS 'Nothing is sent before.';
+
+COMMENT ON COLUMN inspect.queue_lag.last_code IS 'Short name of the last failure.';
+
+COMMENT ON COLUMN inspect.queue_lag.last_reason IS 'The last failure.';
+
+COMMENT ON COLUMN inspect.queue_lag.moved_at IS 'When it last moved.';
+
+CREATE TABLE muster.runs (
+    run_id bigint NOT NULL,
+    computation_id bigint NOT NULL,
+    kind text NOT NULL,
+    as_of timestamp with time zone NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    events_read bigint DEFAULT 0 NOT NULL,
+    profiles bigint DEFAULT 0 NOT NULL,
+    entered bigint DEFAULT 0 NOT NULL,
+    exited bigint DEFAULT 0 NOT NULL,
+    changed bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT runs_kind_check CHECK ((kind = ANY (ARRAY['slot'::text, 'backfill'::text])))
+);
+
+COMMENT ON TABLE muster.runs IS 'What a slot or a backfill did for one computation.';
+
+COMMENT ON COLUMN muster.runs.run_id IS 'Number of the run.';
+
+COMMENT ON COLUMN muster.runs.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.runs.kind IS 'slot or backfill.';
+
+COMMENT ON COLUMN muster.runs.as_of IS 'The instant that the results are as of.';
+
+COMMENT ON COLUMN muster.runs.started_at IS 'When it began.';
+
+COMMENT ON COLUMN muster.runs.finished_at IS 'When it ended; null while it runs.';
+
+COMMENT ON COLUMN muster.runs.events_read IS 'Events read (shared by all computations of the slot).';
+
+COMMENT ON COLUMN muster.runs.profiles IS 'Profiles evaluated.';
+
+COMMENT ON COLUMN muster.runs.entered IS 'Profiles that became members.';
+
+COMMENT ON COLUMN muster.runs.exited IS 'Profiles that ceased to be members.';
+
+COMMENT ON COLUMN muster.runs.changed IS 'Profiles whose trait got another value.';
+
+CREATE VIEW inspect.runs AS
+ SELECT c.key,
+    r.kind,
+    r.as_of,
+    r.started_at,
+    r.finished_at,
+    r.events_read,
+    r.profiles,
+    r.entered,
+    r.exited,
+    r.changed
+   FROM (muster.runs r
+     JOIN muster.computations c USING (computation_id));
+
+COMMENT ON VIEW inspect.runs IS 'What each slot and backfill did for each computation.';
+
+COMMENT ON COLUMN inspect.runs.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
+
+COMMENT ON COLUMN inspect.runs.kind IS 'audience or trait.';
+
+COMMENT ON COLUMN inspect.runs.as_of IS 'The instant that the results are as of; null: the present.';
+
+COMMENT ON COLUMN inspect.runs.started_at IS 'When it began.';
+
+COMMENT ON COLUMN inspect.runs.finished_at IS 'When it ended; null while it runs.';
+
+COMMENT ON COLUMN inspect.runs.events_read IS 'Events read.';
+
+COMMENT ON COLUMN inspect.runs.profiles IS 'Profiles evaluated.';
+
+COMMENT ON COLUMN inspect.runs.entered IS 'Profiles that became members.';
+
+COMMENT ON COLUMN inspect.runs.exited IS 'Profiles that ceased to be members.';
+
+COMMENT ON COLUMN inspect.runs.changed IS 'Profiles whose trait got another value.';
+
+CREATE TABLE muster.slots (
+    schedule text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    status text NOT NULL,
+    owner text NOT NULL,
+    lease_until timestamp with time zone NOT NULL,
+    attempt integer NOT NULL,
+    missed integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    retry_at timestamp with time zone,
+    error text,
+    CONSTRAINT slots_attempt_check CHECK ((attempt >= 1)),
+    CONSTRAINT slots_status_check CHECK ((status = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE muster.slots IS 'Scheduled instants that were or are being computed. The key makes one slot one run, however many processes there are.';
+
+COMMENT ON COLUMN muster.slots.schedule IS 'Cron text.';
+
+COMMENT ON COLUMN muster.slots.slot IS 'The instant that the results are as of.';
+
+COMMENT ON COLUMN muster.slots.status IS 'running, done or failed.';
+
+COMMENT ON COLUMN muster.slots.owner IS 'Whose attempt it is: a new text for each.';
+
+COMMENT ON COLUMN muster.slots.lease_until IS 'After this instant another process may take it over.';
+
+COMMENT ON COLUMN muster.slots.attempt IS 'How often it was begun.';
+
+COMMENT ON COLUMN muster.slots.missed IS 'How many older slots it stands for, that passed while nothing ran.';
+
+COMMENT ON COLUMN muster.slots.started_at IS 'When the attempt began.';
+
+COMMENT ON COLUMN muster.slots.finished_at IS 'When it ended.';
+
+COMMENT ON COLUMN muster.slots.retry_at IS 'When a failed slot is tried again.';
+
+COMMENT ON COLUMN muster.slots.error IS 'Why it failed.';
+
+CREATE VIEW inspect.slots AS
+ SELECT s.schedule,
+    s.slot,
+    s.status,
+    s.attempt,
+    s.missed,
+    s.started_at,
+    s.finished_at,
+    s.retry_at,
+    s.error
+   FROM muster.slots s;
+
+COMMENT ON VIEW inspect.slots IS 'Scheduled instants: done, running, or failed and why.';
+
+COMMENT ON COLUMN inspect.slots.schedule IS 'Cron text in UTC; empty for realtime.';
+
+COMMENT ON COLUMN inspect.slots.slot IS 'The instant.';
+
+COMMENT ON COLUMN inspect.slots.status IS 'Where it stands.';
+
+COMMENT ON COLUMN inspect.slots.attempt IS 'How often it was tried.';
+
+COMMENT ON COLUMN inspect.slots.missed IS 'Older slots that it stands for.';
+
+COMMENT ON COLUMN inspect.slots.started_at IS 'When it began.';
+
+COMMENT ON COLUMN inspect.slots.finished_at IS 'When it ended; null while it runs.';
+
+COMMENT ON COLUMN inspect.slots.retry_at IS 'When it is tried again.';
+
+COMMENT ON COLUMN inspect.slots.error IS 'Why it failed.';
+
+CREATE TABLE muster.ledger (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    connection_id bigint NOT NULL,
+    ids text NOT NULL,
+    value jsonb NOT NULL,
+    told integer NOT NULL,
+    told_at timestamp with time zone NOT NULL,
+    CONSTRAINT ledger_told_check CHECK ((told >= 1))
+)
+WITH (fillfactor='75');
+
+COMMENT ON TABLE muster.ledger IS 'The last value told, per connection and combination of external ids. What is to be told is the difference to it.';
+
+COMMENT ON COLUMN muster.ledger.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.ledger.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.ledger.connection_id IS 'Computation and destination.';
+
+COMMENT ON COLUMN muster.ledger.ids IS 'The combination of ids that the call carries.';
+
+COMMENT ON COLUMN muster.ledger.value IS 'The value last told.';
+
+COMMENT ON COLUMN muster.ledger.told IS 'How often something was told to this combination; part of the message id.';
+
+COMMENT ON COLUMN muster.ledger.told_at IS 'Time in the message.';
+
+CREATE VIEW inspect.told AS
+ SELECT d.name AS destination,
+    c.key,
+    l.profile_id,
+    l.ids,
+    l.value,
+    l.told,
+    l.told_at
+   FROM (((muster.ledger l
+     JOIN muster.connections n USING (connection_id))
+     JOIN muster.computations c USING (computation_id))
+     JOIN muster.destinations d USING (destination_id))
+  WHERE (n.removed_at IS NULL);
+
+COMMENT ON VIEW inspect.told IS 'The ledger: what each combination of ids last heard, how often it heard something, and when.';
+
+COMMENT ON COLUMN inspect.told.destination IS 'To whom.';
+
+COMMENT ON COLUMN inspect.told.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
+
+COMMENT ON COLUMN inspect.told.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.told.ids IS 'The combination of external ids that the call carries.';
+
+COMMENT ON COLUMN inspect.told.value IS 'The value.';
+
+COMMENT ON COLUMN inspect.told.told IS 'How often it heard something.';
+
+COMMENT ON COLUMN inspect.told.told_at IS 'Time in the last message.';
+
+CREATE VIEW inspect.trait_values AS
+ SELECT c.key,
+    v.profile_id,
+    v.value,
+    v.since,
+    v.reason
+   FROM (muster.computed_values v
+     JOIN muster.computations c USING (computation_id))
+  WHERE ((c.kind = 'trait'::text) AND (v.value <> 'null'::jsonb));
+
+COMMENT ON VIEW inspect.trait_values IS 'Values of computed traits.';
+
+COMMENT ON COLUMN inspect.trait_values.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
+
+COMMENT ON COLUMN inspect.trait_values.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.trait_values.value IS 'The value.';
+
+COMMENT ON COLUMN inspect.trait_values.since IS 'Since when.';
+
+COMMENT ON COLUMN inspect.trait_values.reason IS 'Why.';
+
+CREATE TABLE muster.traits (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    key text NOT NULL,
+    value jsonb,
+    changed_at timestamp with time zone NOT NULL,
+    arrival bigint NOT NULL
+)
+WITH (fillfactor='85');
+
+COMMENT ON TABLE muster.traits IS 'What is known of a profile: the last value by timestamp wins. Values of computations are in computed_values.';
+
+COMMENT ON COLUMN muster.traits.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.traits.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.traits.key IS 'Name of the trait.';
+
+COMMENT ON COLUMN muster.traits.value IS 'Its value; null when it was removed (kept, so that an older call that comes late does not bring it back).';
+
+COMMENT ON COLUMN muster.traits.changed_at IS 'Timestamp of the call that set it.';
+
+COMMENT ON COLUMN muster.traits.arrival IS 'Order of arrival of that call; decides between equal timestamps.';
+
+CREATE VIEW inspect.traits AS
+ SELECT t.profile_id,
+    t.key,
+    t.value,
+    t.changed_at
+   FROM muster.traits t
+  WHERE (t.value IS NOT NULL);
+
+COMMENT ON VIEW inspect.traits IS 'Traits that calls have set.';
+
+COMMENT ON COLUMN inspect.traits.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.traits.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
+
+COMMENT ON COLUMN inspect.traits.value IS 'The value.';
+
+COMMENT ON COLUMN inspect.traits.changed_at IS 'When it got the value.';
 
 CREATE TABLE muster.identity_violations (
     bucket integer NOT NULL,
@@ -498,6 +1174,145 @@ COMMENT ON COLUMN muster.identity_violations.reason IS 'The rule in words.';
 COMMENT ON COLUMN muster.identity_violations.message_id IS 'The call.';
 
 COMMENT ON COLUMN muster.identity_violations.happened_at IS 'When.';
+
+CREATE VIEW inspect.violations AS
+ SELECT v.profile_id,
+    v.id_type,
+    v.id_value,
+    v.rule,
+    v.reason,
+    v.message_id,
+    v.happened_at
+   FROM muster.identity_violations v;
+
+COMMENT ON VIEW inspect.violations IS 'Ids that a rule kept from a profile.';
+
+COMMENT ON COLUMN inspect.violations.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.violations.id_type IS 'Type of the id.';
+
+COMMENT ON COLUMN inspect.violations.id_value IS 'The id.';
+
+COMMENT ON COLUMN inspect.violations.rule IS 'The rule.';
+
+COMMENT ON COLUMN inspect.violations.reason IS 'Why.';
+
+COMMENT ON COLUMN inspect.violations.message_id IS 'The call.';
+
+COMMENT ON COLUMN inspect.violations.happened_at IS 'When.';
+
+ALTER TABLE muster.backfills ALTER COLUMN backfill_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.backfills_backfill_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.catalog_version (
+    only_row boolean DEFAULT true NOT NULL,
+    version bigint NOT NULL,
+    buckets integer NOT NULL,
+    CONSTRAINT catalog_version_only_row_check CHECK (only_row)
+);
+
+COMMENT ON TABLE muster.catalog_version IS 'One row: a number that grows with every change of the definitions, so that a process notices that its copy is old.';
+
+COMMENT ON COLUMN muster.catalog_version.only_row IS 'Always true; makes a second row impossible.';
+
+COMMENT ON COLUMN muster.catalog_version.version IS 'Grows by one in each transaction that changes a definition.';
+
+COMMENT ON COLUMN muster.catalog_version.buckets IS 'Number of buckets, fixed for ever; a program with another number refuses to start.';
+
+ALTER TABLE muster.computations ALTER COLUMN computation_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.computations_computation_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE muster.connections ALTER COLUMN connection_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.connections_connection_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE muster.dead_letters ALTER COLUMN dead_letter_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.dead_letters_dead_letter_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE muster.destinations ALTER COLUMN destination_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.destinations_destination_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE muster.due_evaluations (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    computation_id bigint NOT NULL,
+    due_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE muster.due_evaluations IS 'Which profile a scheduled computation must look at again, and from when on: something it reads has changed, or a date in a trait will be reached.';
+
+COMMENT ON COLUMN muster.due_evaluations.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.due_evaluations.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.due_evaluations.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.due_evaluations.due_at IS 'The first slot at or after this instant looks at it.';
+
+ALTER TABLE muster.event_names ALTER COLUMN event_name_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.event_names_event_name_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE SEQUENCE muster.event_seq
+    START WITH 1
+    INCREMENT BY 1024
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+COMMENT ON SEQUENCE muster.event_seq IS 'Order of arrival of calls: a value stands for itself and the 1,023 that follow, so that a transaction draws many at once.';
+
+CREATE TABLE muster.id_owners (
+    bucket integer NOT NULL,
+    id_type text NOT NULL,
+    id_value text NOT NULL,
+    profile_id bigint NOT NULL,
+    CONSTRAINT id_owners_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
+);
+
+COMMENT ON TABLE muster.id_owners IS 'Which profile owns an external id: the way in from a call. One owner an id, kept by the key.';
+
+COMMENT ON COLUMN muster.id_owners.bucket IS 'Fixed hash of the id itself, 0 to 1,023.';
+
+COMMENT ON COLUMN muster.id_owners.id_type IS 'Type of the id.';
+
+COMMENT ON COLUMN muster.id_owners.id_value IS 'The id.';
+
+COMMENT ON COLUMN muster.id_owners.profile_id IS 'Its profile.';
 
 ALTER TABLE muster.identity_violations ALTER COLUMN violation_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.identity_violations_violation_id_seq
@@ -573,34 +1388,6 @@ ALTER TABLE muster.leaves ALTER COLUMN leaf_id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
-CREATE TABLE muster.ledger (
-    bucket integer NOT NULL,
-    profile_id bigint NOT NULL,
-    connection_id bigint NOT NULL,
-    ids text NOT NULL,
-    value jsonb NOT NULL,
-    told integer NOT NULL,
-    told_at timestamp with time zone NOT NULL,
-    CONSTRAINT ledger_told_check CHECK ((told >= 1))
-)
-WITH (fillfactor='75');
-
-COMMENT ON TABLE muster.ledger IS 'The last value told, per connection and combination of external ids. What is to be told is the difference to it.';
-
-COMMENT ON COLUMN muster.ledger.bucket IS 'Bucket of the profile.';
-
-COMMENT ON COLUMN muster.ledger.profile_id IS 'The profile.';
-
-COMMENT ON COLUMN muster.ledger.connection_id IS 'Computation and destination.';
-
-COMMENT ON COLUMN muster.ledger.ids IS 'The combination of ids that the call carries.';
-
-COMMENT ON COLUMN muster.ledger.value IS 'The value last told.';
-
-COMMENT ON COLUMN muster.ledger.told IS 'How often something was told to this combination; part of the message id.';
-
-COMMENT ON COLUMN muster.ledger.told_at IS 'Time in the message.';
-
 CREATE TABLE muster.message_keys (
     received_on date NOT NULL,
     key uuid NOT NULL
@@ -622,91 +1409,6 @@ CREATE SEQUENCE muster.profile_ids
 
 COMMENT ON SEQUENCE muster.profile_ids IS 'Numbers of profiles; some are drawn in vain, so there are gaps.';
 
-CREATE TABLE muster.profile_merges (
-    bucket integer NOT NULL,
-    loser_id bigint NOT NULL,
-    survivor_id bigint NOT NULL,
-    merged_at timestamp with time zone NOT NULL,
-    message_id text NOT NULL
-);
-
-COMMENT ON TABLE muster.profile_merges IS 'Which profile was merged into which, when, and by which call.';
-
-COMMENT ON COLUMN muster.profile_merges.bucket IS 'Bucket of the profile that is no more.';
-
-COMMENT ON COLUMN muster.profile_merges.loser_id IS 'The profile that is no more.';
-
-COMMENT ON COLUMN muster.profile_merges.survivor_id IS 'The profile that has its ids, events and traits now.';
-
-COMMENT ON COLUMN muster.profile_merges.merged_at IS 'When.';
-
-COMMENT ON COLUMN muster.profile_merges.message_id IS 'The call that carried ids of both.';
-
-CREATE TABLE muster.profiles (
-    bucket integer NOT NULL,
-    profile_id bigint NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    merges integer DEFAULT 0 NOT NULL,
-    CONSTRAINT profiles_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
-)
-WITH (fillfactor='85');
-
-COMMENT ON TABLE muster.profiles IS 'People, as far as their external ids tell. Locking the row is what makes two transactions on one profile take turns.';
-
-COMMENT ON COLUMN muster.profiles.bucket IS 'Fixed hash of profile_id, 0 to 1,023: the unit of parallelism.';
-
-COMMENT ON COLUMN muster.profiles.profile_id IS 'Number of the profile; of two that merge the lower one survives.';
-
-COMMENT ON COLUMN muster.profiles.created_at IS 'When its first call was received.';
-
-COMMENT ON COLUMN muster.profiles.merges IS 'How many profiles were merged into it.';
-
-CREATE TABLE muster.queue (
-    destination_id bigint NOT NULL,
-    lane smallint NOT NULL,
-    seq bigint NOT NULL,
-    connection_id bigint NOT NULL,
-    bucket integer NOT NULL,
-    profile_id bigint NOT NULL,
-    form text NOT NULL,
-    ids text NOT NULL,
-    value jsonb NOT NULL,
-    told integer NOT NULL,
-    at timestamp with time zone NOT NULL,
-    reason text NOT NULL,
-    queued_at timestamp with time zone NOT NULL,
-    CONSTRAINT queue_lane_check CHECK (((lane >= 0) AND (lane <= 15)))
-)
-PARTITION BY RANGE (seq);
-
-COMMENT ON TABLE muster.queue IS 'Messages to be told, a log: appended with the change that made them, read in order, dropped by whole partitions when every destination is past them.';
-
-COMMENT ON COLUMN muster.queue.destination_id IS 'To whom.';
-
-COMMENT ON COLUMN muster.queue.lane IS 'Range of buckets of the id that the destination files the message under; order holds within a lane.';
-
-COMMENT ON COLUMN muster.queue.seq IS 'Position; within a lane, commit order.';
-
-COMMENT ON COLUMN muster.queue.connection_id IS 'What is told, and how.';
-
-COMMENT ON COLUMN muster.queue.bucket IS 'Bucket of the profile.';
-
-COMMENT ON COLUMN muster.queue.profile_id IS 'The profile when it was queued.';
-
-COMMENT ON COLUMN muster.queue.form IS 'identify or track.';
-
-COMMENT ON COLUMN muster.queue.ids IS 'The combination of ids that the call carries.';
-
-COMMENT ON COLUMN muster.queue.value IS 'The value.';
-
-COMMENT ON COLUMN muster.queue.told IS 'Which message to this combination it is; with the other columns it makes the message id.';
-
-COMMENT ON COLUMN muster.queue.at IS 'Time in the message.';
-
-COMMENT ON COLUMN muster.queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup.';
-
-COMMENT ON COLUMN muster.queue.queued_at IS 'When it was queued.';
-
 CREATE TABLE muster.queue_barriers (
     destination_id bigint NOT NULL,
     barrier text NOT NULL,
@@ -724,61 +1426,6 @@ COMMENT ON COLUMN muster.queue_barriers.reached IS 'The lane that only waits has
 
 COMMENT ON COLUMN muster.queue_barriers.passed_at IS 'When the call was settled.';
 
-CREATE TABLE muster.queue_positions (
-    destination_id bigint NOT NULL,
-    lane smallint NOT NULL,
-    seq bigint DEFAULT 0 NOT NULL,
-    ahead bigint[] DEFAULT '{}'::bigint[] NOT NULL,
-    in_flight bigint[] DEFAULT '{}'::bigint[] NOT NULL,
-    delivered bigint DEFAULT 0 NOT NULL,
-    failing_seq bigint DEFAULT 0 NOT NULL,
-    attempt integer DEFAULT 0 NOT NULL,
-    failing_since timestamp with time zone,
-    next_attempt_at timestamp with time zone,
-    last_code text DEFAULT ''::text NOT NULL,
-    last_reason text DEFAULT ''::text NOT NULL,
-    owner text DEFAULT ''::text NOT NULL,
-    lease_until timestamp with time zone,
-    token bigint DEFAULT 0 NOT NULL,
-    moved_at timestamp with time zone,
-    CONSTRAINT queue_positions_lane_check CHECK (((lane >= 0) AND (lane <= 15)))
-)
-WITH (fillfactor='50');
-
-COMMENT ON TABLE muster.queue_positions IS 'How far each destination has read each lane, and which process reads it.';
-
-COMMENT ON COLUMN muster.queue_positions.destination_id IS 'The destination.';
-
-COMMENT ON COLUMN muster.queue_positions.lane IS 'The lane.';
-
-COMMENT ON COLUMN muster.queue_positions.seq IS 'Everything up to here is settled: acknowledged, or in the dead letters.';
-
-COMMENT ON COLUMN muster.queue_positions.ahead IS 'Messages behind the position that are settled already.';
-
-COMMENT ON COLUMN muster.queue_positions.in_flight IS 'Messages that must not be repeated blindly and were being sent; after a crash they are uncertain.';
-
-COMMENT ON COLUMN muster.queue_positions.delivered IS 'How many messages were acknowledged.';
-
-COMMENT ON COLUMN muster.queue_positions.failing_seq IS 'The oldest message that fails; 0 when none does.';
-
-COMMENT ON COLUMN muster.queue_positions.attempt IS 'How often it has failed.';
-
-COMMENT ON COLUMN muster.queue_positions.failing_since IS 'Since when it fails.';
-
-COMMENT ON COLUMN muster.queue_positions.next_attempt_at IS 'Nothing of the lane is sent before this instant.';
-
-COMMENT ON COLUMN muster.queue_positions.last_code IS 'Short name of the last failure.';
-
-COMMENT ON COLUMN muster.queue_positions.last_reason IS 'The last failure in words.';
-
-COMMENT ON COLUMN muster.queue_positions.owner IS 'The process that delivers the lane; empty: nobody.';
-
-COMMENT ON COLUMN muster.queue_positions.lease_until IS 'After this instant another process may take the lane over.';
-
-COMMENT ON COLUMN muster.queue_positions.token IS 'Grows each time the lane changes hands; what an earlier holder says is refused.';
-
-COMMENT ON COLUMN muster.queue_positions.moved_at IS 'When the position last moved.';
-
 CREATE SEQUENCE muster.queue_seq
     START WITH 1
     INCREMENT BY 1
@@ -787,45 +1434,6 @@ CREATE SEQUENCE muster.queue_seq
     CACHE 1;
 
 COMMENT ON SEQUENCE muster.queue_seq IS 'Order of the queue; drawn under a lock that is held to the commit, so that this order is commit order.';
-
-CREATE TABLE muster.runs (
-    run_id bigint NOT NULL,
-    computation_id bigint NOT NULL,
-    kind text NOT NULL,
-    as_of timestamp with time zone NOT NULL,
-    started_at timestamp with time zone NOT NULL,
-    finished_at timestamp with time zone,
-    events_read bigint DEFAULT 0 NOT NULL,
-    profiles bigint DEFAULT 0 NOT NULL,
-    entered bigint DEFAULT 0 NOT NULL,
-    exited bigint DEFAULT 0 NOT NULL,
-    changed bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT runs_kind_check CHECK ((kind = ANY (ARRAY['slot'::text, 'backfill'::text])))
-);
-
-COMMENT ON TABLE muster.runs IS 'What a slot or a backfill did for one computation.';
-
-COMMENT ON COLUMN muster.runs.run_id IS 'Number of the run.';
-
-COMMENT ON COLUMN muster.runs.computation_id IS 'The computation.';
-
-COMMENT ON COLUMN muster.runs.kind IS 'slot or backfill.';
-
-COMMENT ON COLUMN muster.runs.as_of IS 'The instant that the results are as of.';
-
-COMMENT ON COLUMN muster.runs.started_at IS 'When it began.';
-
-COMMENT ON COLUMN muster.runs.finished_at IS 'When it ended; null while it runs.';
-
-COMMENT ON COLUMN muster.runs.events_read IS 'Events read (shared by all computations of the slot).';
-
-COMMENT ON COLUMN muster.runs.profiles IS 'Profiles evaluated.';
-
-COMMENT ON COLUMN muster.runs.entered IS 'Profiles that became members.';
-
-COMMENT ON COLUMN muster.runs.exited IS 'Profiles that ceased to be members.';
-
-COMMENT ON COLUMN muster.runs.changed IS 'Profiles whose trait got another value.';
 
 ALTER TABLE muster.runs ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.runs_run_id_seq
@@ -865,68 +1473,6 @@ COMMENT ON COLUMN muster.schema_migrations.version IS 'Number of the newest migr
 
 COMMENT ON COLUMN muster.schema_migrations.dirty IS 'True while that migration runs, and for ever if it was cut off; muster migrate repair sorts that out.';
 
-CREATE TABLE muster.slots (
-    schedule text NOT NULL,
-    slot timestamp with time zone NOT NULL,
-    status text NOT NULL,
-    owner text NOT NULL,
-    lease_until timestamp with time zone NOT NULL,
-    attempt integer NOT NULL,
-    missed integer NOT NULL,
-    started_at timestamp with time zone NOT NULL,
-    finished_at timestamp with time zone,
-    retry_at timestamp with time zone,
-    error text,
-    CONSTRAINT slots_attempt_check CHECK ((attempt >= 1)),
-    CONSTRAINT slots_status_check CHECK ((status = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text])))
-);
-
-COMMENT ON TABLE muster.slots IS 'Scheduled instants that were or are being computed. The key makes one slot one run, however many processes there are.';
-
-COMMENT ON COLUMN muster.slots.schedule IS 'Cron text.';
-
-COMMENT ON COLUMN muster.slots.slot IS 'The instant that the results are as of.';
-
-COMMENT ON COLUMN muster.slots.status IS 'running, done or failed.';
-
-COMMENT ON COLUMN muster.slots.owner IS 'Whose attempt it is: a new text for each.';
-
-COMMENT ON COLUMN muster.slots.lease_until IS 'After this instant another process may take it over.';
-
-COMMENT ON COLUMN muster.slots.attempt IS 'How often it was begun.';
-
-COMMENT ON COLUMN muster.slots.missed IS 'How many older slots it stands for, that passed while nothing ran.';
-
-COMMENT ON COLUMN muster.slots.started_at IS 'When the attempt began.';
-
-COMMENT ON COLUMN muster.slots.finished_at IS 'When it ended.';
-
-COMMENT ON COLUMN muster.slots.retry_at IS 'When a failed slot is tried again.';
-
-COMMENT ON COLUMN muster.slots.error IS 'Why it failed.';
-
-CREATE TABLE muster.sources (
-    source_id bigint NOT NULL,
-    name text NOT NULL,
-    write_key_hash bytea,
-    enabled boolean DEFAULT true NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    CONSTRAINT sources_name_check CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'::text)),
-    CONSTRAINT sources_write_key_hash_check CHECK ((octet_length(write_key_hash) = 32))
-);
-
-COMMENT ON TABLE muster.sources IS 'Where calls come from: an app, a server, an import.';
-
-COMMENT ON COLUMN muster.sources.source_id IS 'Number of the source, as events carry it.';
-
-COMMENT ON COLUMN muster.sources.name IS 'Name of the source; the id that sources({exclude: ...}) names.';
-
-COMMENT ON COLUMN muster.sources.write_key_hash IS 'SHA-256 of the write key; null when the source takes no calls over HTTP.';
-
-COMMENT ON COLUMN muster.sources.enabled IS 'False: its calls are refused.';
-
-COMMENT ON COLUMN muster.sources.created_at IS 'When it was created.';
-
 ALTER TABLE muster.sources ALTER COLUMN source_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.sources_source_id_seq
     START WITH 1
@@ -935,57 +1481,6 @@ ALTER TABLE muster.sources ALTER COLUMN source_id ADD GENERATED ALWAYS AS IDENTI
     NO MAXVALUE
     CACHE 1
 );
-
-CREATE TABLE muster.traits (
-    bucket integer NOT NULL,
-    profile_id bigint NOT NULL,
-    key text NOT NULL,
-    value jsonb,
-    changed_at timestamp with time zone NOT NULL,
-    arrival bigint NOT NULL
-)
-WITH (fillfactor='85');
-
-COMMENT ON TABLE muster.traits IS 'What is known of a profile: the last value by timestamp wins. Values of computations are in computed_values.';
-
-COMMENT ON COLUMN muster.traits.bucket IS 'Bucket of the profile.';
-
-COMMENT ON COLUMN muster.traits.profile_id IS 'The profile.';
-
-COMMENT ON COLUMN muster.traits.key IS 'Name of the trait.';
-
-COMMENT ON COLUMN muster.traits.value IS 'Its value; null when it was removed (kept, so that an older call that comes late does not bring it back).';
-
-COMMENT ON COLUMN muster.traits.changed_at IS 'Timestamp of the call that set it.';
-
-COMMENT ON COLUMN muster.traits.arrival IS 'Order of arrival of that call; decides between equal timestamps.';
-
-CREATE TABLE muster.value_changes (
-    bucket integer NOT NULL,
-    profile_id bigint NOT NULL,
-    computation_id bigint NOT NULL,
-    changed_at timestamp with time zone NOT NULL,
-    change_id bigint NOT NULL,
-    value jsonb NOT NULL,
-    reason text NOT NULL
-)
-PARTITION BY RANGE (changed_at);
-
-COMMENT ON TABLE muster.value_changes IS 'History of computed_values, a partition a month.';
-
-COMMENT ON COLUMN muster.value_changes.bucket IS 'Bucket of the profile.';
-
-COMMENT ON COLUMN muster.value_changes.profile_id IS 'The profile.';
-
-COMMENT ON COLUMN muster.value_changes.computation_id IS 'The computation.';
-
-COMMENT ON COLUMN muster.value_changes.changed_at IS 'When it got the value.';
-
-COMMENT ON COLUMN muster.value_changes.change_id IS 'Number of the change.';
-
-COMMENT ON COLUMN muster.value_changes.value IS 'The value it got.';
-
-COMMENT ON COLUMN muster.value_changes.reason IS 'Why.';
 
 ALTER TABLE muster.value_changes ALTER COLUMN change_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.value_changes_change_id_seq
