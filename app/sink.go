@@ -42,7 +42,7 @@ func (s sink) Ingest(ctx context.Context, items []ingest.Item) ([]ingest.Result,
 		case engine.Unresolved:
 			results[i] = ingest.Result{Outcome: ingest.Rejected, Code: codeNoMatchingID}
 		case engine.Skipped:
-			results[i] = ingest.Result{Outcome: ingest.Rejected, Code: items[i].Call.ProfileSkip}
+			results[i] = ingest.Result{Outcome: ingest.Skipped, Code: items[i].Call.ProfileSkip}
 		}
 	}
 	return results, nil

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -86,10 +88,9 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", api)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, a) })
-	web := &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	web := &http.Server{Handler: front(api, mux), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	ingest.Harden(web)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
@@ -156,6 +157,18 @@ func define(ctx context.Context, a *app.App, c *config.Config, log *slog.Logger)
 		}
 	}
 	return nil
+}
+
+// front gives the Tracking API its paths before ServeMux sees them: it would answer
+// //v1/batch with a redirect, which turns a client's POST into a GET.
+func front(api, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(path.Clean("/"+r.URL.Path), "/v1/") {
+			api.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
 }
 
 // ready answers whether calls can be taken now.
