@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/golang-migrate/migrate/v4"
 	"github.com/golang-migrate/migrate/v4/database"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -66,10 +65,6 @@ func (e *NewerError) Error() string {
 
 // explain turns golang-migrate's errors into ours.
 func (r *runner) explain(ctx context.Context, err error) error {
-	if dirty, ok := errors.AsType[migrate.ErrDirty](err); ok {
-		version := uint(max(dirty.Version, 0))
-		return &DirtyError{Version: version, Name: r.name(version)}
-	}
 	// golang-migrate's own errors hide what they wrap.
 	pgErr, query := postgresError(err)
 	if pgErr == nil {
@@ -119,7 +114,7 @@ func lineAt(text string, position int) (int, string) {
 
 // name returns the name of a version's migration, "" if it is not known.
 func (r *runner) name(version uint) string {
-	for _, s := range r.steps {
+	for _, s := range r.files {
 		if s.Version == version {
 			return s.Name
 		}

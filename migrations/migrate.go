@@ -15,8 +15,9 @@ import (
 )
 
 // Up brings the database to the newest version and returns the migrations that it
-// applied. Several processes may call it at once: one works, the others wait.
-// When the context ends, a migration that is running is still finished; the ones after it are not begun.
+// applied. Several processes may call it at once: one works, the others wait. When
+// the context ends, the waiting ends too; a migration that is running is still
+// finished, and the ones after it are not begun.
 //
 // The error is a *FailedError if a file failed, a *DirtyError if one was cut off
 // earlier, a *NewerError if the database is ahead of this program.
@@ -34,7 +35,11 @@ func down(ctx context.Context, dsn string, files fs.FS) error {
 	if err != nil {
 		return err
 	}
-	return r.close(r.run(ctx, (*migrate.Migrate).Down))
+	s, err := r.ready(ctx)
+	if err != nil {
+		return r.close(err)
+	}
+	return r.close(r.steps(ctx, -1, len(s.Migrations)-len(s.Pending())))
 }
 
 func up(ctx context.Context, dsn string, files fs.FS) ([]Migration, error) {
@@ -42,14 +47,11 @@ func up(ctx context.Context, dsn string, files fs.FS) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, err := r.status(ctx)
+	before, err := r.ready(ctx)
 	if err != nil {
 		return nil, r.close(err)
 	}
-	if err := before.newer(); err != nil {
-		return nil, r.close(err)
-	}
-	if err := r.run(ctx, (*migrate.Migrate).Up); err != nil {
+	if err := r.steps(ctx, +1, len(before.Pending())); err != nil {
 		return nil, r.close(err)
 	}
 	after, err := r.status(ctx)
@@ -65,13 +67,47 @@ func up(ctx context.Context, dsn string, files fs.FS) ([]Migration, error) {
 	return applied, nil
 }
 
+// ready returns the state of a database that may be migrated.
+func (r *runner) ready(ctx context.Context) (State, error) {
+	s, err := r.status(ctx)
+	if err != nil {
+		return s, err
+	}
+	if s.Version > s.Latest {
+		return s, &NewerError{Version: s.Version, Latest: s.Latest}
+	}
+	if s.Dirty { // nobody else is at it: the lock is ours
+		version, _, err := r.driver.Version()
+		if err != nil {
+			return s, err
+		}
+		return s, &DirtyError{Version: uint(max(version, 0)), Name: r.name(uint(max(version, 0)))}
+	}
+	return s, nil
+}
+
+// steps goes so many files up or down, one at a time and looking at the context in
+// between. golang-migrate's own way to stop, GracefulStop, is read by two of its
+// goroutines without a lock.
+func (r *runner) steps(ctx context.Context, direction, files int) error {
+	for range files {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.Steps(direction); err != nil {
+			return r.explain(context.WithoutCancel(ctx), err)
+		}
+	}
+	return nil
+}
+
 // migrationsTable is golang-migrate's, in Schema; its name goes into the lock's id.
 const migrationsTable = "schema_migrations"
 
 // runner joins golang-migrate with one database.
 type runner struct {
 	config *pgx.ConnConfig
-	steps  []step
+	files  []step
 	driver database.Driver
 	*migrate.Migrate
 }
@@ -91,7 +127,7 @@ func open(ctx context.Context, dsn string, files fs.FS) (*runner, error) {
 	if err := prepare(ctx, config); err != nil {
 		return nil, fmt.Errorf("prepare schema %s for migrations: %w", Schema, err)
 	}
-	r := &runner{config: config, steps: all}
+	r := &runner{config: config, files: all}
 	if r.driver, err = openDriver(ctx, config); err != nil {
 		return nil, fmt.Errorf("lock schema %s for migrations: %w", Schema, err)
 	}
@@ -107,19 +143,7 @@ func open(ctx context.Context, dsn string, files fs.FS) (*runner, error) {
 	if err != nil {
 		return nil, errors.Join(err, plain.Close(), r.driver.Close())
 	}
-	r.PrefetchMigrations = uint(len(all)) + 1 // so that a failure leaves no goroutine behind that wants to read on
 	return r, nil
-}
-
-// run applies a golang-migrate operation, which knows no context.
-func (r *runner) run(ctx context.Context, operation func(*migrate.Migrate) error) error {
-	stop := context.AfterFunc(ctx, func() { r.GracefulStop <- true })
-	defer stop()
-	err := operation(r.Migrate)
-	if err == nil || errors.Is(err, migrate.ErrNoChange) {
-		return ctx.Err() // a stopped run returns nil
-	}
-	return r.explain(context.WithoutCancel(ctx), err)
 }
 
 // close ends the session; the error given comes first.

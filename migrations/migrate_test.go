@@ -232,7 +232,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	}
 	// The server notices a little later that a session has ended.
 	for tries := 1; ; tries++ {
-		s, err := (&runner{config: r.config, steps: r.steps}).status(t.Context())
+		s, err := (&runner{config: r.config, files: r.files}).status(t.Context())
 		if err != nil || tries == 100 {
 			t.Fatalf("after the other process: %+v, %v", s, err)
 		}

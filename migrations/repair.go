@@ -44,7 +44,7 @@ func (r *runner) repair(ctx context.Context) (s State, err error) {
 				return err
 			}
 		}
-		s, err = readState(ctx, conn, r.steps)
+		s, err = readState(ctx, conn, r.files)
 		return err
 	})
 	return s, err

@@ -28,14 +28,6 @@ func (s State) Pending() []Migration {
 	return pending
 }
 
-// newer returns a *NewerError if the database is ahead of this program.
-func (s State) newer() error {
-	if s.Version > s.Latest {
-		return &NewerError{Version: s.Version, Latest: s.Latest}
-	}
-	return nil
-}
-
 // Status reads how far the database's schema is. It changes nothing.
 func Status(ctx context.Context, dsn string) (State, error) {
 	all, err := steps(embedded)
@@ -46,12 +38,12 @@ func Status(ctx context.Context, dsn string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	return (&runner{config: config, steps: all}).status(ctx)
+	return (&runner{config: config, files: all}).status(ctx)
 }
 
 func (r *runner) status(ctx context.Context) (s State, err error) {
 	err = session(ctx, r.config, func(conn *pgx.Conn) error {
-		s, err = readState(ctx, conn, r.steps)
+		s, err = readState(ctx, conn, r.files)
 		return err
 	})
 	return s, err
