@@ -321,6 +321,8 @@ func TestReplayByTime(t *testing.T) {
 	wantProperties(t, s, "u1", `{"a":"later","b":1}`)
 	engage(t, s, step(10, `"$union":{"l":["x"]}`), step(12, `"$union":{"l":["y"]}`), step(11, `"$append":{"l":"z"}`)).want(t, 200, engaged)
 	wantProperties(t, s, "u1", `{"a":"later","b":1,"l":["x","z","y"]}`)
+	engage(t, s, step(13, `"$set":{"l":[1,2,1]}`), step(14, `"$remove":{"l":1}`), step(15, `"$unset":["a"]`)).want(t, 200, engaged)
+	wantProperties(t, s, "u1", `{"b":1,"l":[2]}`) // each replay starts from what was sent
 	engage(t, s, step(20, `"$delete":""`)).want(t, 200, engaged)
 	wantProperties(t, s, "u1", "")
 }

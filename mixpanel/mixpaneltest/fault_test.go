@@ -3,6 +3,7 @@ package mixpaneltest_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -136,27 +137,53 @@ func TestFaultsStrikeWhenTheyShould(t *testing.T) {
 	}
 }
 
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("waited in vain: %s", what)
+			return
+		}
+	}
+}
+
+// TestStoppingInTheBody: a sender that breaks off has not broken a rule.
+func TestStoppingInTheBody(t *testing.T) {
+	s := start(t, mixpaneltest.Options{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL(), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST /engage?ip=0 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n[{")
+	conn.Close()
+	eventually(t, "the request is over", func() bool { return s.Requests().Totals[mixpaneltest.Engage].Requests == 1 })
+	if log := s.Requests(); log.Recent[0].Status != 0 {
+		t.Errorf("request %+v", log.Recent[0])
+	}
+}
+
 // TestGivingUpWhileDelayed: a request whose client left before its turn is never
 // processed, and what the client does next does not overlap with it.
 func TestGivingUpWhileDelayed(t *testing.T) {
 	s := start(t, mixpaneltest.Options{})
 	s.SetFaults(mixpaneltest.Fault{Kind: mixpaneltest.FaultDelay, Delay: time.Minute})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL()+"/engage?ip=0", strings.NewReader(list(update("u1", `"$set":{"n":1}`))))
 	if err != nil {
 		t.Fatal(err)
 	}
+	go func() {
+		eventually(t, "the first request is delayed", func() bool { return s.InFlight() == 1 })
+		cancel()
+	}()
 	if res, err := http.DefaultClient.Do(r); err == nil {
 		res.Body.Close()
 		t.Fatal("answered in spite of the delay")
 	}
 	engage(t, s, update("u1", `"$set":{"n":2}`)).want(t, 200, engaged)
-	for deadline := time.Now().Add(5 * time.Second); s.Requests().Totals[mixpaneltest.Engage].Requests < 2; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the first request is still there")
-		}
-	}
+	eventually(t, "the first request is gone", func() bool { return s.Requests().Totals[mixpaneltest.Engage].Requests == 2 })
 	wantProperties(t, s, "u1", `{"n":2}`)
 }
 
@@ -177,8 +204,9 @@ func TestOverlaps(t *testing.T) {
 		{"alias and another", request{path: "/track?ip=0", body: identify}, request{path: "/engage?ip=0", body: list(update("c", `"$set":{}`))}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := start(t, mixpaneltest.Options{AliasSettle: -1, Projects: []mixpaneltest.Project{{Token: token}}})
-			s.SetFaults(mixpaneltest.Fault{Kind: mixpaneltest.FaultDelay, Delay: 150 * time.Millisecond})
+			s.SetFaults(mixpaneltest.Fault{Kind: mixpaneltest.FaultDelay, Delay: time.Second})
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -186,7 +214,7 @@ func TestOverlaps(t *testing.T) {
 					t.Errorf("%v, status %d", err, r.status)
 				}
 			}()
-			time.Sleep(50 * time.Millisecond) // the first is waiting now
+			eventually(t, "the first request is delayed", func() bool { return s.InFlight() == 1 })
 			c.second.send(t, s)
 			<-done
 			if c.overlaps > 0 {

@@ -142,10 +142,16 @@ func TestOriginalMerge(t *testing.T) {
 	}
 	send(t, s, event("A", "distinct_id", quote(anon1)))
 	send(t, s, event("B", "distinct_id", quote("u1"), "$device_id", quote(anon2), "$user_id", quote("u9"))) // inert here
-	engage(t, s, update(anon1, `"$set":{"a":1,"both":"anon"}`), update("u1", `"$set":{"u":1,"both":"user"}`))
+	engage(t, s, update(anon1, `"$set":{"a":1,"both":"anon"}`), update("u1", `"$time":`+ms(noon.Add(-time.Hour))+`,"$set":{"u":1,"both":"user"}`))
 	wantOwners(t, s, "A:"+anon1, "B:u1")
 
+	if p, _ := s.Profile(token, anon1); !p.LastSeen.Equal(noon) {
+		t.Errorf("last seen %v", p.LastSeen)
+	}
 	link("u1", anon1)
+	if p, _ := s.Profile(token, "u1"); !p.LastSeen.Equal(noon) { // u1's own was an hour earlier
+		t.Errorf("last seen %v", p.LastSeen)
+	}
 	wantOwners(t, s, "A:u1", "B:u1") // older events follow
 	wantProperties(t, s, anon1, `{"a":1,"u":1,"both":"user"}`)
 	if n := s.ProfileCount(token); n != 1 {

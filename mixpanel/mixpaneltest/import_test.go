@@ -45,6 +45,8 @@ func TestImportJudgesEveryEvent(t *testing.T) {
 		{name: "seconds", event: event("A", "time", fmt.Sprint(noon.Unix()))},
 		{name: "an old event", event: event("A", "time", ms(noon.AddDate(-20, 0, 0)))},
 		{name: "first good instant", event: event("A", "time", "31536000")},
+		{name: "1e11 is milliseconds", event: event("A", "time", "100000000000")},
+		{name: "below are seconds", event: event("A", "time", "99999999999"), field: "properties.time", message: badTime},
 		{name: "an hour ahead", event: event("A", "time", ms(noon.Add(time.Hour)))},
 		{name: "empty distinct id", event: event("A", "distinct_id", `""`)},
 		{name: "numeric distinct id", event: event("A", "distinct_id", `17`)},

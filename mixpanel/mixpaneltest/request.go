@@ -68,7 +68,10 @@ func (c *call) violate(index int, rule Rule, detail string) {
 // bodies are the buffers of finished requests.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-var errTooLarge = errors.New("request exceeds max limit")
+var (
+	errTooLarge = errors.New("request exceeds max limit")
+	errGone     = errors.New("the sender stopped in the middle of the body")
+)
 
 // read takes the body in, uncompressed and out of its form. It always reads the
 // request to its end, without which Go's server cannot notice that the client left.
@@ -98,6 +101,8 @@ func (c *call) read(buf *bytes.Buffer) error {
 	}
 	c.wire = wire.n
 	switch {
+	case wire.err != nil:
+		return fmt.Errorf("%w: %w", errGone, wire.err)
 	case err != nil:
 		return fmt.Errorf("the body cannot be read: %w", err)
 	case n > limit:
@@ -184,13 +189,18 @@ func (c *call) readOptions() {
 	}
 }
 
+// countingReader counts what it reads, and keeps the error of a broken connection.
 type countingReader struct {
-	r io.Reader
-	n int
+	r   io.Reader
+	n   int
+	err error
 }
 
 func (r *countingReader) Read(b []byte) (int, error) {
 	n, err := r.r.Read(b)
 	r.n += n
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
 	return n, err
 }

@@ -103,6 +103,10 @@ func (s *Server) Requests() RequestLog {
 	return log
 }
 
+// InFlight is how many requests have been read and not answered yet, because they
+// are delayed by a fault or just being processed.
+func (s *Server) InFlight() int { return int(s.inFlight.Load()) }
+
 func (l *requestLog) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -33,6 +33,7 @@ type Server struct {
 	broken   sync.Map // Rule -> true
 
 	numbers   atomic.Int64
+	inFlight  atomic.Int64
 	closing   chan struct{}
 	closeOnce sync.Once
 	served    chan error // what Serve returned; nil before Start
@@ -174,6 +175,9 @@ func (c *call) answer(buf *bytes.Buffer) (a answer, cut bool) {
 		return gatewayError(http.StatusMethodNotAllowed), false
 	}
 	err := c.read(buf)
+	if errors.Is(err, errGone) {
+		return a, true
+	}
 	c.readOptions()
 	if errors.Is(err, errTooLarge) {
 		limit := c.server.options.Limits.RequestBytes
@@ -219,7 +223,11 @@ func (c *call) process() (a answer, cut bool) {
 		batch = c.parseUpdates()
 	}
 	batch.board()
-	defer func() { c.server.record(c.server.flights.land(c)) }()
+	c.server.inFlight.Add(1)
+	defer func() {
+		c.server.record(c.server.flights.land(c))
+		c.server.inFlight.Add(-1)
+	}()
 	if c.overRate() {
 		return rateLimited(), false
 	}
