@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"muster/event"
 	"muster/identity"
 	"muster/query"
@@ -81,6 +83,7 @@ type ingestion struct {
 	works    map[int64]*work // by profile
 	order    []*work         // in the order of their first call
 	stored   []StoredEvent
+	accounts []AccountWrite
 	traits   map[traitKey]TraitWrite
 	traitSeq []traitKey
 }
@@ -190,7 +193,9 @@ func (in *ingestion) arrive(ctx context.Context) error {
 			in.takeEvent(w, a)
 		case event.Identify:
 			in.takeTraits(w, a)
-		case event.Group, event.Alias:
+		case event.Group:
+			in.takeAccount(w, a)
+		case event.Alias:
 		}
 	}
 	return nil
@@ -217,6 +222,20 @@ func (in *ingestion) takeEvent(w *work, a *arrival) {
 		in.concern(w, in.catalog.leaves[leaf.ID])
 	}
 	w.history = append(w.history, e)
+}
+
+func (in *ingestion) takeAccount(w *work, a *arrival) {
+	account := AccountWrite{
+		GroupID: a.Call.GroupID, ProfileID: w.ID, At: a.Call.Timestamp, ReceivedAt: a.Call.ReceivedAt, Arrival: a.seq,
+		Traits: make(map[string]jsontext.Value),
+	}
+	for key, raw := range event.Members(a.Call.Traits) {
+		account.Traits[key] = nil
+		if string(raw) != "null" {
+			account.Traits[key] = raw
+		}
+	}
+	in.accounts = append(in.accounts, account)
 }
 
 func (in *ingestion) takeTraits(w *work, a *arrival) {
@@ -311,6 +330,11 @@ func (in *ingestion) write(ctx context.Context) error {
 	}
 	if err := in.tx.AppendEvents(ctx, in.stored); err != nil {
 		return err
+	}
+	if len(in.accounts) > 0 {
+		if err := in.tx.SaveAccounts(ctx, in.accounts); err != nil {
+			return err
+		}
 	}
 	if err := in.tx.Save(ctx, profiles); err != nil {
 		return err

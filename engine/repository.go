@@ -58,6 +58,9 @@ type Tx interface {
 
 	// SetTraits writes traits where they are newer than what is stored.
 	SetTraits(ctx context.Context, traits []TraitWrite) error
+	// SaveAccounts writes accounts, their traits where they are newer than what is stored,
+	// and which profiles belong to them.
+	SaveAccounts(ctx context.Context, accounts []AccountWrite) error
 	// Load reads into the profiles what is wanted of each.
 	Load(ctx context.Context, wants []Want) error
 	// DropStates removes all states of profiles that are no more.
@@ -129,6 +132,15 @@ type TraitWrite struct {
 	Value     jsontext.Value
 	At        time.Time // the call's timestamp
 	Arrival   int64
+}
+
+// AccountWrite is what a group call says.
+type AccountWrite struct {
+	GroupID        string
+	ProfileID      int64                     // belongs to the account
+	Traits         map[string]jsontext.Value // nil removes
+	At, ReceivedAt time.Time
+	Arrival        int64
 }
 
 // StoredEvent is an event as the log keeps it.

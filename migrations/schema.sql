@@ -1201,6 +1201,62 @@ COMMENT ON COLUMN inspect.violations.message_id IS 'The call.';
 
 COMMENT ON COLUMN inspect.violations.happened_at IS 'When.';
 
+CREATE TABLE muster.account_members (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    group_id text NOT NULL,
+    linked_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE muster.account_members IS 'Which profile belongs to which accounts.';
+
+COMMENT ON COLUMN muster.account_members.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.account_members.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.account_members.group_id IS 'The account.';
+
+COMMENT ON COLUMN muster.account_members.linked_at IS 'When a call linked them first.';
+
+CREATE TABLE muster.account_traits (
+    bucket integer NOT NULL,
+    group_id text NOT NULL,
+    key text NOT NULL,
+    value jsonb,
+    changed_at timestamp with time zone NOT NULL,
+    arrival bigint NOT NULL
+)
+WITH (fillfactor='85');
+
+COMMENT ON TABLE muster.account_traits IS 'What is known of an account: the last value by timestamp wins.';
+
+COMMENT ON COLUMN muster.account_traits.bucket IS 'Bucket of the account.';
+
+COMMENT ON COLUMN muster.account_traits.group_id IS 'The account.';
+
+COMMENT ON COLUMN muster.account_traits.key IS 'Name of the trait.';
+
+COMMENT ON COLUMN muster.account_traits.value IS 'Its value; null when it was removed.';
+
+COMMENT ON COLUMN muster.account_traits.changed_at IS 'Timestamp of the call that set it.';
+
+COMMENT ON COLUMN muster.account_traits.arrival IS 'Order of arrival of that call; decides between equal timestamps.';
+
+CREATE TABLE muster.accounts (
+    bucket integer NOT NULL,
+    group_id text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT accounts_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
+);
+
+COMMENT ON TABLE muster.accounts IS 'Companies, teams, households: the groups of group calls.';
+
+COMMENT ON COLUMN muster.accounts.bucket IS 'Fixed hash of group_id, 0 to 1,023.';
+
+COMMENT ON COLUMN muster.accounts.group_id IS 'The groupId of the calls.';
+
+COMMENT ON COLUMN muster.accounts.created_at IS 'When its first call was received.';
+
 ALTER TABLE muster.backfills ALTER COLUMN backfill_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.backfills_backfill_id_seq
     START WITH 1
@@ -1435,6 +1491,51 @@ CREATE SEQUENCE muster.queue_seq
 
 COMMENT ON SEQUENCE muster.queue_seq IS 'Order of the queue; drawn under a lock that is held to the commit, so that this order is commit order.';
 
+CREATE UNLOGGED TABLE muster.recent_calls (
+    source_id bigint NOT NULL,
+    call_id bigint NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    message_id text NOT NULL,
+    type text NOT NULL,
+    name text NOT NULL,
+    outcome text NOT NULL,
+    code text NOT NULL,
+    reason text NOT NULL,
+    call text NOT NULL,
+    CONSTRAINT recent_calls_outcome_check CHECK ((outcome = ANY (ARRAY['accepted'::text, 'duplicate'::text, 'suppressed'::text, 'skipped'::text, 'rejected'::text])))
+);
+
+COMMENT ON TABLE muster.recent_calls IS 'The debugger: the latest calls of each source with what became of them, 500 a source. Gone after a crash of the database.';
+
+COMMENT ON COLUMN muster.recent_calls.source_id IS 'The source.';
+
+COMMENT ON COLUMN muster.recent_calls.call_id IS 'Order of arrival.';
+
+COMMENT ON COLUMN muster.recent_calls.received_at IS 'When it was received.';
+
+COMMENT ON COLUMN muster.recent_calls.message_id IS 'Its id.';
+
+COMMENT ON COLUMN muster.recent_calls.type IS 'identify, track, page, screen, group, alias, or what it said it was.';
+
+COMMENT ON COLUMN muster.recent_calls.name IS 'Name of the event, page or screen.';
+
+COMMENT ON COLUMN muster.recent_calls.outcome IS 'accepted, duplicate, suppressed, skipped (it must not touch profiles) or rejected.';
+
+COMMENT ON COLUMN muster.recent_calls.code IS 'Short name of the reason.';
+
+COMMENT ON COLUMN muster.recent_calls.reason IS 'The reason in words.';
+
+COMMENT ON COLUMN muster.recent_calls.call IS 'Its beginning, as it came.';
+
+ALTER TABLE muster.recent_calls ALTER COLUMN call_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.recent_calls_call_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE muster.runs ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.runs_run_id_seq
     START WITH 1
@@ -1482,6 +1583,31 @@ ALTER TABLE muster.sources ALTER COLUMN source_id ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
+CREATE TABLE muster.suppression_salt (
+    only_row boolean DEFAULT true NOT NULL,
+    salt bytea NOT NULL,
+    CONSTRAINT suppression_salt_only_row_check CHECK (only_row),
+    CONSTRAINT suppression_salt_salt_check CHECK ((octet_length(salt) >= 16))
+);
+
+COMMENT ON TABLE muster.suppression_salt IS 'One row: the salt of the hashes in suppressions, made when it is first needed.';
+
+COMMENT ON COLUMN muster.suppression_salt.only_row IS 'Always true; makes a second row impossible.';
+
+COMMENT ON COLUMN muster.suppression_salt.salt IS 'Random bytes.';
+
+CREATE TABLE muster.suppressions (
+    id_hash bytea NOT NULL,
+    suppressed_at timestamp with time zone NOT NULL,
+    CONSTRAINT suppressions_id_hash_check CHECK ((octet_length(id_hash) = 32))
+);
+
+COMMENT ON TABLE muster.suppressions IS 'Whose calls are dropped before they are stored. Ids are known by a salted hash only.';
+
+COMMENT ON COLUMN muster.suppressions.id_hash IS 'HMAC-SHA-256 of the type and value of an external id under the salt.';
+
+COMMENT ON COLUMN muster.suppressions.suppressed_at IS 'When.';
+
 ALTER TABLE muster.value_changes ALTER COLUMN change_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.value_changes_change_id_seq
     START WITH 1
@@ -1504,6 +1630,15 @@ COMMENT ON COLUMN muster.version_leaves.computation_id IS 'The computation.';
 COMMENT ON COLUMN muster.version_leaves.version IS 'Its version.';
 
 COMMENT ON COLUMN muster.version_leaves.leaf_id IS 'A leaf that it reads.';
+
+ALTER TABLE ONLY muster.account_members
+    ADD CONSTRAINT account_members_pkey PRIMARY KEY (bucket, profile_id, group_id);
+
+ALTER TABLE ONLY muster.account_traits
+    ADD CONSTRAINT account_traits_pkey PRIMARY KEY (bucket, group_id, key);
+
+ALTER TABLE ONLY muster.accounts
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (bucket, group_id);
 
 ALTER TABLE ONLY muster.backfills
     ADD CONSTRAINT backfills_pkey PRIMARY KEY (backfill_id);
@@ -1580,6 +1715,9 @@ ALTER TABLE ONLY muster.queue
 ALTER TABLE ONLY muster.queue_positions
     ADD CONSTRAINT queue_positions_pkey PRIMARY KEY (destination_id, lane);
 
+ALTER TABLE ONLY muster.recent_calls
+    ADD CONSTRAINT recent_calls_pkey PRIMARY KEY (source_id, call_id);
+
 ALTER TABLE ONLY muster.runs
     ADD CONSTRAINT runs_computation_id_kind_as_of_key UNIQUE (computation_id, kind, as_of);
 
@@ -1604,6 +1742,12 @@ ALTER TABLE ONLY muster.sources
 ALTER TABLE ONLY muster.sources
     ADD CONSTRAINT sources_write_key_hash_key UNIQUE (write_key_hash);
 
+ALTER TABLE ONLY muster.suppression_salt
+    ADD CONSTRAINT suppression_salt_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY muster.suppressions
+    ADD CONSTRAINT suppressions_pkey PRIMARY KEY (id_hash);
+
 ALTER TABLE ONLY muster.traits
     ADD CONSTRAINT traits_pkey PRIMARY KEY (bucket, profile_id, key);
 
@@ -1612,6 +1756,8 @@ ALTER TABLE ONLY muster.value_changes
 
 ALTER TABLE ONLY muster.version_leaves
     ADD CONSTRAINT version_leaves_pkey PRIMARY KEY (computation_id, version, leaf_id);
+
+CREATE INDEX account_members_by_group ON muster.account_members USING btree (group_id);
 
 CREATE UNIQUE INDEX backfills_one_running ON muster.backfills USING btree ((true)) WHERE (status = 'running'::text);
 

@@ -75,6 +75,10 @@ func (t *tx) MoveProfiles(ctx context.Context, merges []engine.MergedBy, now tim
 			DELETE FROM identity_violations x USING (SELECT *`+merging+`) m WHERE x.bucket = m.lb AND x.profile_id = m.lid
 			RETURNING m.sb, m.sid, x.id_type, x.id_value, x.rule, x.reason, x.message_id, x.happened_at)
 		INSERT INTO identity_violations (bucket, profile_id, id_type, id_value, rule, reason, message_id, happened_at) SELECT * FROM gone`, pairs...)
+	b.Queue(`WITH gone AS (
+			DELETE FROM account_members x USING (SELECT *`+merging+`) m WHERE x.bucket = m.lb AND x.profile_id = m.lid
+			RETURNING m.sb, m.sid, x.group_id, x.linked_at)
+		INSERT INTO account_members (bucket, profile_id, group_id, linked_at) SELECT * FROM gone ON CONFLICT DO NOTHING`, pairs...)
 	b.Queue(`DELETE FROM profiles x USING (SELECT *`+merging+`) m WHERE x.bucket = m.lb AND x.profile_id = m.lid`, pairs...)
 	b.Queue(`INSERT INTO profile_merges (bucket, loser_id, survivor_id, merged_at, message_id)
 		SELECT u.lb, u.lid, u.sid, $5, u.message FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) AS u (lb, lid, sid, message)`,
