@@ -160,8 +160,9 @@ func (c *call) faultAnswer() (a answer, ok bool) {
 			return importRefusal(validationFailed, 0, []string{message}), true
 		}
 		return c.flag(message), true
+	default: // the others delay, cut off or refuse records; the answer stays
+		return answer{}, false
 	}
-	return answer{}, false
 }
 
 // identityRefused is what a simplified project says to an identity event.

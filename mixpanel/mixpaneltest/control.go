@@ -84,8 +84,7 @@ func (s *Server) inspect(w http.ResponseWriter, r *http.Request, path string) {
 		v, err := c.serve(s, r)
 		if err != nil {
 			status := http.StatusBadRequest
-			var p problem
-			if errors.As(err, &p) {
+			if p, ok := errors.AsType[problem](err); ok {
 				status = p.status
 			}
 			reply(w, status, map[string]string{"error": err.Error()})

@@ -4,8 +4,8 @@
 // record by Mixpanel's published rules, and keeps what Mixpanel would hold: the
 // profiles of users and groups, the events with and without duplicates, and the
 // three ways in which a project can join identities. What Mixpanel accepts
-// silently although the caller surely did not mean it - an unknown token, a
-// gzipped profile request, a missing ip=0 - it accepts too, and writes it down:
+// silently although the caller surely did not mean it - an unknown token, a missing
+// ip=0, two requests at once for one profile - it accepts too, and writes it down:
 // see [Server.Violations] and [Server.Orphans].
 //
 // In a test:

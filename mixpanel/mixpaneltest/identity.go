@@ -61,6 +61,7 @@ func (i *identities) resolve(id string, now time.Time) string {
 		if c, ok := i.clusters[id]; ok {
 			return c.canonical
 		}
+	case Simplified:
 	}
 	return id
 }

@@ -2,6 +2,7 @@ package mixpaneltest
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -91,10 +92,8 @@ func (s *nameSet) add(name string) bool {
 		s.many[name] = true
 		return true
 	}
-	for _, n := range s.few {
-		if n == name {
-			return false
-		}
+	if slices.Contains(s.few, name) {
+		return false
 	}
 	s.few = append(s.few, name)
 	return true

@@ -2,6 +2,7 @@ package mixpaneltest
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -120,11 +121,7 @@ func (s *Server) ProfileValues(token, property string) iter.Seq2[string, any] {
 
 // AllProfileValues is ProfileValues as a map by distinct id.
 func (s *Server) AllProfileValues(token, property string) map[string]any {
-	values := map[string]any{}
-	for id, v := range s.ProfileValues(token, property) {
-		values[id] = v
-	}
-	return values
+	return maps.Collect(s.ProfileValues(token, property))
 }
 
 // Group returns the profile of a group.

@@ -30,8 +30,9 @@ func (o operator) creates() bool {
 	switch o {
 	case opSet, opSetOnce, opAdd, opAppend, opUnion:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 func operatorOf(key []byte) (operator, bool) {
@@ -65,10 +66,10 @@ type operation struct {
 // parseOperation reads the operand of op. problem is "" when it is valid.
 func (l *Limits) parseOperation(op operator, v jsontext.Value, names *interner) (o operation, problem string) {
 	o.operator = op
-	switch op {
-	case opDelete:
+	if op == opDelete {
 		return o, ""
-	case opUnset:
+	}
+	if op == opUnset {
 		if v.Kind() != '[' {
 			return o, "must be a list of property names"
 		}
@@ -130,6 +131,7 @@ func (l *Limits) checkOperand(op operator, v jsontext.Value) (problem string) {
 		if problem != "" {
 			return problem
 		}
+	default: // any value will do
 	}
 	if v[0] != '[' && v[0] != '{' {
 		return ""
@@ -187,6 +189,7 @@ func (l *Limits) apply(o operation, p *properties) (problem string) {
 			}
 		case opUnset:
 			p.unset(e.name)
+		case opDelete:
 		}
 	}
 	return ""

@@ -1,6 +1,7 @@
 package mixpaneltest
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -92,11 +93,7 @@ func (s *Server) Requests() RequestLog {
 	log := RequestLog{Totals: map[Endpoint]Totals{}}
 	for i, e := range endpoints {
 		t := l.totals[i]
-		statuses := make(map[int]int, len(t.Statuses))
-		for status, n := range t.Statuses {
-			statuses[status] = n
-		}
-		t.Statuses = statuses
+		t.Statuses = maps.Clone(t.Statuses)
 		log.Totals[e] = t
 	}
 	log.Recent = append(append(make([]Request, 0, len(l.recent)), l.recent[l.first:]...), l.recent[:l.first]...)

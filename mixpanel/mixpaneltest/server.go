@@ -94,7 +94,7 @@ func (s *Server) Start(addr string) (url string, err error) {
 	if s.http != nil {
 		return "", errors.New("mixpaneltest: the server is started already")
 	}
-	listener, err := net.Listen("tcp", addr)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return "", fmt.Errorf("mixpaneltest: listen on %s: %w", addr, err)
 	}
