@@ -5,18 +5,13 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net"
+	"log/slog"
 	"os"
-	"regexp"
-	"strings"
-
-	"github.com/goccy/go-yaml"
 
 	"muster/engine"
 	"muster/identity"
 	"muster/mixpanel"
 	"muster/query"
-	"muster/scheduler"
 )
 
 // File is the name of the configuration file.
@@ -56,6 +51,9 @@ func (Secret) String() string { return "(secret)" }
 // GoString hides the secret.
 func (Secret) GoString() string { return "(secret)" }
 
+// LogValue hides the secret.
+func (Secret) LogValue() slog.Value { return slog.StringValue("(secret)") }
+
 // Destination is a Mixpanel project.
 type Destination struct {
 	Name     string            `yaml:"name"`
@@ -86,8 +84,8 @@ type Connection struct {
 	IDStrategy    identity.Strategy `yaml:"id_strategy"`
 }
 
-// Load reads a file. Texts of the form ${NAME} are replaced by the variable of the
-// environment; one that is not set is an error, unless a default is given: ${NAME:-default}.
+// Load reads a file. In its values, ${NAME} stands for the variable of the environment;
+// one that is not set is an error, unless a default is given: ${NAME:-default}.
 func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -96,48 +94,26 @@ func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
 	return Parse(path, text, getenv)
 }
 
-// Parse reads the text of a file; name is for messages.
+// Parse reads the text of a file; name is for messages. What is wrong is told all at once,
+// each fault with its line.
 func Parse(name string, text []byte, getenv func(string) (string, bool)) (*Config, error) {
-	expanded, err := expand(name, string(text), getenv)
+	d, err := read(name, text, getenv)
 	if err != nil {
 		return nil, err
 	}
 	c := &Config{}
-	err = yaml.UnmarshalWithOptions([]byte(expanded), c, yaml.DisallowUnknownField())
-	if err != nil {
-		// FormatError would print neighbouring lines, which may hold secrets.
-		return nil, fmt.Errorf("%s: %s", name, yaml.FormatError(err, false, false))
+	if err := d.decode(c); err != nil {
+		return nil, err
 	}
 	c.fill()
-	if err := c.validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	var found []error
+	for _, f := range c.faults() {
+		found = append(found, d.at(f.field, f.err))
+	}
+	if err := errors.Join(found...); err != nil {
+		return nil, err
 	}
 	return c, nil
-}
-
-var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}`)
-
-// expand puts the environment's variables in, outside of comments.
-func expand(name, text string, getenv func(string) (string, bool)) (string, error) {
-	var faults []error
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(strings.TrimSpace(line), "#") {
-			continue
-		}
-		lines[i] = variable.ReplaceAllStringFunc(line, func(ref string) string {
-			m := variable.FindStringSubmatch(ref)
-			if value, ok := getenv(m[1]); ok && value != "" {
-				return value
-			}
-			if m[2] != "" {
-				return strings.TrimPrefix(m[2], ":-")
-			}
-			faults = append(faults, fmt.Errorf("%s:%d: the environment variable %s is not set; set it, or give a default: ${%s:-default}", name, i+1, m[1], m[1]))
-			return ""
-		})
-	}
-	return strings.Join(lines, "\n"), errors.Join(faults...)
 }
 
 // fill puts defaults in.
@@ -160,70 +136,6 @@ func (c *Config) fill() {
 			}
 		}
 	}
-}
-
-var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
-
-func (c *Config) validate() error {
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		fault("listen: %q is not host:port", c.Listen)
-	}
-	if err := c.Identity.Validate(); err != nil {
-		fault("identity: %w", err)
-	}
-	sources := make(map[string]bool)
-	for i, s := range c.Sources {
-		place := fmt.Sprintf("sources[%d]", i)
-		switch {
-		case !nameRule.MatchString(s.Name):
-			fault("%s: name %q: use 1 to 64 letters, digits, _, . and -", place, s.Name)
-		case sources[s.Name]:
-			fault("%s: the name %q stands twice", place, s.Name)
-		case s.WriteKey == "":
-			fault("%s: write_key is missing", place)
-		}
-		sources[s.Name] = true
-	}
-	destinations := make(map[string]bool)
-	for i, d := range c.Destinations {
-		place := fmt.Sprintf("destinations[%d]", i)
-		switch {
-		case !nameRule.MatchString(d.Name):
-			fault("%s: name %q: use 1 to 64 letters, digits, _, . and -", place, d.Name)
-		case destinations[d.Name]:
-			fault("%s: the name %q stands twice", place, d.Name)
-		case d.Kind != "mixpanel":
-			fault("%s (%s): kind %q is not known; mixpanel is", place, d.Name, d.Kind)
-		}
-		if err := d.Settings.Validate(); err != nil {
-			fault("%s (%s): %w", place, d.Name, err)
-		}
-		destinations[d.Name] = true
-	}
-	keys := make(map[string]bool)
-	for _, def := range c.Definitions() {
-		key := def.Key
-		if key == "" {
-			key = engine.KeyFromName(def.Name)
-		}
-		if keys[key] {
-			fault("%s %q: the key %q stands twice", def.Kind, def.Name, key)
-		}
-		keys[key] = true
-		if def.Schedule != "" {
-			if _, err := scheduler.Parse(def.Schedule); err != nil {
-				fault("%s %q: %w", def.Kind, key, err)
-			}
-		}
-		for _, conn := range def.Connections {
-			if !destinations[conn.Destination] {
-				fault("%s %q: there is no destination %q", def.Kind, key, conn.Destination)
-			}
-		}
-	}
-	return errors.Join(faults...)
 }
 
 // Definitions are the audiences and traits as the engine takes them, audiences first.

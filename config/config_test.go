@@ -1,0 +1,232 @@
+package config_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"muster/config"
+	"muster/engine"
+	"muster/identity"
+	"muster/query"
+)
+
+// environment is what the tests' files may refer to.
+var environment = map[string]string{
+	"TOKEN": "0123456789", "HARD": `a: "b" # c`, "ON": "true", "PORT": "9000", "EMPTY": "",
+}
+
+func getenv(name string) (string, bool) {
+	value, ok := environment[name]
+	return value, ok
+}
+
+func parse(text string) (*config.Config, error) {
+	return config.Parse("muster.yaml", []byte(text), getenv)
+}
+
+func mustParse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	c, err := parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestAnEmptyFileIsAConfiguration(t *testing.T) {
+	for _, text := range []string{"", "\n", "# nothing yet\n", "---\n"} {
+		c := mustParse(t, text)
+		if c.Listen != "127.0.0.1:8080" || len(c.Definitions()) != 0 {
+			t.Errorf("%q gives %+v", text, c)
+		}
+	}
+}
+
+func TestDefinitionsTakeDefaults(t *testing.T) {
+	c := mustParse(t, `
+destinations:
+  - name: web
+    settings: {token: tok}
+  - name: app
+    settings: {token: tok2}
+audiences:
+  - name: Repeat buyers
+    query: event('Order Completed').count() >= 2
+  - key: quiet
+    query: event('Order Completed').count() = 0
+    include_historical: false
+    connections: []
+traits:
+  - key: ltv
+    name: Lifetime value
+    description: what they spent
+    query: event('Order Completed').sum(property('revenue'))
+    schedule: "@daily"
+    include_anonymous: true
+    backfill_days: 30
+    connections:
+      - {destination: app, emit: both, computed_event: Value Changed, id_strategy: last}
+`)
+	want := []engine.Definition{
+		{
+			Name: "Repeat buyers", Kind: query.Audience, Query: "event('Order Completed').count() >= 2", IncludeHistorical: true,
+			Connections: []engine.ConnectionDefinition{{Destination: "web"}, {Destination: "app"}},
+		},
+		{Key: "quiet", Kind: query.Audience, Query: "event('Order Completed').count() = 0"},
+		{
+			Key: "ltv", Name: "Lifetime value", Description: "what they spent", Kind: query.Trait,
+			Query: "event('Order Completed').sum(property('revenue'))", Schedule: "@daily",
+			IncludeAnonymous: true, IncludeHistorical: true, BackfillDays: 30,
+			Connections: []engine.ConnectionDefinition{{Destination: "app", Emit: engine.EmitBoth, ComputedEvent: "Value Changed", Strategy: identity.Last}},
+		},
+	}
+	if diff := cmp.Diff(want, c.Definitions()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if s := c.MixpanelSettings(); len(s) != 2 || s["app"].Token.Reveal() != "tok2" {
+		t.Errorf("settings %v", s)
+	}
+}
+
+func TestVariablesOfTheEnvironment(t *testing.T) {
+	c := mustParse(t, `
+# ${NOT_SET} in a comment is only a comment
+database: ${DB:-postgres://muster@localhost/muster}
+listen: 127.0.0.1:${PORT}
+lenient_auth: ${ON}
+sources:
+  - {name: web, write_key: "${HARD}"}
+  - {name: app, write_key: "a ${TOKEN} b ${EMPTY:-}"}
+destinations:
+  - name: mixpanel
+    settings:
+      token: ${TOKEN}
+`)
+	if c.Database != "postgres://muster@localhost/muster" || c.Listen != "127.0.0.1:9000" || !c.LenientAuth {
+		t.Errorf("%+v", c)
+	}
+	for i, want := range []string{environment["HARD"], "a 0123456789 b "} {
+		if got := string(c.Sources[i].WriteKey); got != want {
+			t.Errorf("write key %q, want %q", got, want)
+		}
+	}
+	if token := c.Destinations[0].Settings.Token.Reveal(); token != "0123456789" {
+		t.Errorf("token %q", token)
+	}
+}
+
+// A key that happens to be digits is a text: YAML's octal must not get at it.
+func TestNumbersThatAreTexts(t *testing.T) {
+	c := mustParse(t, "sources:\n  - {name: web, write_key: 00420}\n  - {name: app, write_key: 12e3}\n")
+	if a, b := string(c.Sources[0].WriteKey), string(c.Sources[1].WriteKey); a != "00420" || b != "12e3" {
+		t.Errorf("keys %s and %s", a, b)
+	}
+}
+
+func TestFaultsNameTheirPlace(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"not YAML", "sources: [", "muster.yaml:1:10: sequence end token ']' not found"},
+		{"unknown field", "listen: a:1\nlisten_on: a:1", `muster.yaml:2:1: unknown field "listen_on"`},
+		{"unknown nested field", "destinations:\n  - name: m\n    settings:\n      tokn: x", `muster.yaml:4:7: unknown field "tokn"`},
+		{"wrong kind", "sources: web", "muster.yaml:1:10: a text stands where a list belongs"},
+		{"wrong kind of switch", "lenient_auth: often", "muster.yaml:1:15: a text stands where true or false belongs"},
+		{"twice", "listen: a:1\nlisten: b:1", "muster.yaml:2:1: mapping key \"listen\" already defined at [1:1]"},
+		{"two documents", "listen: a:1\n---\nlisten: b:1", "muster.yaml: holds 2 YAML documents; one is read"},
+		{"variable not set", "sources:\n  - name: web\n    write_key: ${NOPE}", "muster.yaml:3: the environment variable NOPE is not set; set it, or give a default: ${NOPE:-default}"},
+		{"variable empty", "database: ${EMPTY}", "muster.yaml:1: the environment variable EMPTY is not set; set it, or give a default: ${EMPTY:-default}"},
+		{"listen", "listen: 8080", `muster.yaml:1: listen: "8080" is not host:port, such as 127.0.0.1:8080`},
+		{"source without a name", "sources:\n  - write_key: k", `muster.yaml:2: sources[0].name: "" is no name; use 1 to 64 letters, digits, _, . and -, the first a letter or a digit`},
+		{"source with a bad name", "sources:\n  - name: my web\n    write_key: k", `muster.yaml:2: sources[0].name: "my web" is no name; use 1 to 64 letters, digits, _, . and -, the first a letter or a digit`},
+		{"source twice", "sources:\n  - {name: web, write_key: k}\n  - {name: web, write_key: l}", `muster.yaml:3: sources[1].name: the name "web" stands twice`},
+		{"no write key", "sources:\n  - name: web\n", "muster.yaml:2: sources[0]: write_key is missing; give one of your own making, such as 32 random characters"},
+		{"write key twice", "sources:\n  - {name: web, write_key: k}\n  - {name: app, write_key: k}", `muster.yaml:3: sources[1].write_key: the source "web" has the same; a key tells sources apart`},
+		{"identity", "identity:\n  max_ids: -1", "muster.yaml:2: identity: max_ids: -1 is negative"},
+		{"destination without a name", "destinations:\n  - settings: {token: t}", `muster.yaml:2: destinations[0].name: "" is no name; use 1 to 64`},
+		{"destination twice", "destinations:\n  - {name: m, settings: {token: t}}\n  - {name: m, settings: {token: t}}", `muster.yaml:3: destinations[1].name: the name "m" stands twice`},
+		{"kind", "destinations:\n  - {name: m, kind: amplitude, settings: {token: t}}", `muster.yaml:2: destinations[0].kind: "amplitude" is not known; use mixpanel, or leave it out`},
+		{"no token", "destinations:\n  - name: m\n    settings:\n      region: eu\n", "muster.yaml:4: destinations[0].settings.token: is missing; copy the project token from Mixpanel's project settings"},
+		{"region", "destinations:\n  - name: m\n    settings:\n      token: t\n      region: fr\n", `muster.yaml:5: destinations[0].settings.region: is "fr"; use us, eu, in`},
+		{"duration", "destinations:\n  - name: m\n    settings:\n      token: t\n      request_timeout: soon\n", "invalid duration"},
+		{"no name", "audiences:\n  - query: trait('a') = 1", "muster.yaml:2: audiences[0]: it has no name; give it a name, a key, or both"},
+		{"no key from the name", "audiences:\n  - name: 顧客\n    query: trait('a') = 1", "muster.yaml:2: audiences[0].name: no key can be made of it; give a key of a-z, 0-9 and _"},
+		{"key twice", "audiences:\n  - {name: A b, query: x}\ntraits:\n  - {key: a_b, query: x}", `muster.yaml:4: traits[0]: the key "a_b" is that of audiences[0]; audiences and traits share their keys`},
+		{"no query", "traits:\n  - name: a\n", "muster.yaml:2: traits[0]: query is missing"},
+		{"schedule", "traits:\n  - name: a\n    query: x\n    schedule: 0 0 * * * *", `muster.yaml:4: traits[0].schedule: schedule "0 0 * * * *": six fields; the shortest interval is a minute, so leave the seconds out`},
+		{"backfill days", "traits:\n  - {name: a, query: x, backfill_days: -1}", "muster.yaml:2: traits[0].backfill_days: is -1; use 1 to 36500, or leave it out for all history"},
+		{"no such destination", "audiences:\n  - name: a\n    query: x\n    connections:\n      - destination: m", `muster.yaml:5: audiences[0].connections[0].destination: there is no destination "m"`},
+		{"emit", connected("emit: shout"), `muster.yaml:7: audiences[0].connections[0].emit: is "shout"; use identify, track or both`},
+		{"strategy", connected("id_strategy: some"), `muster.yaml:7: audiences[0].connections[0].id_strategy: is "some"; use all, first or last`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := parse(c.text)
+			if err == nil {
+				t.Fatalf("accepted; want %s", c.want)
+			}
+			if got := err.Error(); !strings.HasPrefix(got, c.want) && !(c.name == "duration" && strings.Contains(got, c.want)) {
+				t.Errorf("\n got %s\nwant %s", got, c.want)
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("one fault in several lines:\n%v", err)
+			}
+		})
+	}
+}
+
+// connected is a configuration whose connection has one more field, in line 7.
+func connected(field string) string {
+	return "destinations:\n  - {name: m, settings: {token: t}}\naudiences:\n  - name: a\n    query: x\n    connections: [{destination: m,\n      " + field + "}]"
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, err := parse("listen: x\nsources:\n  - name: ''\ndestinations:\n  - name: m\n    settings:\n      region: fr\n      id_merge: odd\n")
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	if n := len(strings.Split(err.Error(), "\n")); n != 6 {
+		t.Errorf("%d faults, want 6:\n%v", n, err)
+	}
+}
+
+// Whatever is wrong with a file, and wherever, its secrets do not show.
+func TestSecretsAreNotShown(t *testing.T) {
+	const secret = "s3cr3t-value"
+	whole := fmt.Sprintf(`database: postgres://muster:%[1]s@localhost/muster
+sources:
+  - name: web
+    write_key: %[1]s
+destinations:
+  - name: m
+    settings:
+      token: t%[1]s
+      api_secret: %[1]s
+      service_account_username: me
+      service_account_secret: %[1]s
+`, secret)
+	lines := strings.SplitAfter(whole, "\n")
+	for i := range lines {
+		for _, break_ := range []string{"bad: [\n", "  unknown: field\n", "\tx\n", "- x\n", "name: ${NOPE}\n", `"` + secret + "\n"} {
+			text := strings.Join(lines[:i], "") + break_ + strings.Join(lines[i:], "")
+			_, err := parse(text)
+			if err != nil && strings.Contains(err.Error(), secret) {
+				t.Errorf("line %d, %q: the error shows a secret:\n%v", i+1, break_, err)
+			}
+		}
+	}
+	c, err := parse("sources:\n  - {name: web, write_key: " + secret + "}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown := fmt.Sprintf("%v %+v %#v %s", c, c, c.Sources[0], c.Sources[0].WriteKey); strings.Contains(shown, secret) {
+		t.Errorf("printing the configuration shows a secret: %s", shown)
+	}
+}
+
+func TestAMissingFileIsNamed(t *testing.T) {
+	_, err := config.Load("no-such-file.yaml", getenv)
+	if err == nil || !strings.Contains(err.Error(), "no-such-file.yaml") {
+		t.Errorf("error %v", err)
+	}
+}

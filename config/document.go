@@ -1,0 +1,203 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// document is a text of YAML, or of JSON, which is YAML too, that has been read and whose
+// variables have been put in. Its errors name file and line, and quote nothing of the
+// text but the names of fields: the rest may be secret.
+type document struct {
+	name string
+	file *ast.File
+}
+
+// read parses a text and puts the variables of the environment into its values.
+func read(name string, text []byte, getenv func(string) (string, bool)) (*document, error) {
+	d := &document{name: name}
+	var err error
+	if d.file, err = parser.ParseBytes(text, 0); err != nil {
+		return nil, d.explain(err)
+	}
+	if n := len(d.file.Docs); n > 1 {
+		return nil, fmt.Errorf("%s: holds %d YAML documents; one is read", name, n)
+	}
+	e := expansion{document: d, getenv: getenv}
+	for _, doc := range d.file.Docs {
+		doc.Body = e.walk(doc.Body)
+	}
+	return d, errors.Join(e.faults...)
+}
+
+// decode reads the document into a value. Fields that it does not know are errors.
+func (d *document) decode(into any) error {
+	if len(d.file.Docs) == 0 || d.file.Docs[0].Body == nil {
+		return nil
+	}
+	err := yaml.NodeToValue(d.file.Docs[0].Body, into, yaml.DisallowUnknownField())
+	if err != nil {
+		return d.explain(err)
+	}
+	return nil
+}
+
+// line is the line of a field such as sources[0].name, or of the nearest part around
+// it that is there; 0 if none is.
+func (d *document) line(field string) int {
+	for field != "" {
+		path, err := yaml.PathString("$." + field)
+		if err == nil {
+			if node, err := path.FilterFile(d.file); err == nil && node != nil {
+				return node.GetToken().Position.Line
+			}
+		}
+		field = field[:max(strings.LastIndexAny(field, ".["), 0)]
+	}
+	return 0
+}
+
+// at is an error about a field of the document.
+func (d *document) at(field string, err error) error {
+	if n := d.line(field); n > 0 {
+		return fmt.Errorf("%s:%d: %s: %w", d.name, n, field, err)
+	}
+	return fmt.Errorf("%s: %s: %w", d.name, field, err)
+}
+
+// explain words an error of the YAML package, whose own text shows neighbouring lines.
+func (d *document) explain(err error) error {
+	var y yaml.Error
+	if !errors.As(err, &y) {
+		return fmt.Errorf("%s: %w", d.name, err)
+	}
+	message := y.GetMessage()
+	var mismatch *yaml.TypeError
+	if errors.As(err, &mismatch) {
+		message = fmt.Sprintf("%s stands where %s belongs", kindOf(mismatch.SrcType), kindOf(mismatch.DstType))
+	}
+	var unexpected *yaml.UnexpectedNodeTypeError
+	if errors.As(err, &unexpected) {
+		message = fmt.Sprintf("%s stands where %s belongs", kindOfNode(unexpected.Actual), kindOfNode(unexpected.Expected))
+	}
+	if t := y.GetToken(); t != nil && t.Position != nil {
+		return fmt.Errorf("%s:%d:%d: %s", d.name, t.Position.Line, t.Position.Column, message)
+	}
+	return fmt.Errorf("%s: %s", d.name, message)
+}
+
+// kindOf is a type as the writer of a file knows it.
+func kindOf(t reflect.Type) string {
+	if t == nil {
+		return "something else"
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Map, reflect.Struct:
+		return "a set of fields"
+	case reflect.Pointer:
+		return kindOf(t.Elem())
+	default:
+		return "a number"
+	}
+}
+
+func kindOfNode(t ast.NodeType) string {
+	switch t {
+	case ast.StringType, ast.LiteralType:
+		return "a text"
+	case ast.BoolType:
+		return "true or false"
+	case ast.SequenceType:
+		return "a list"
+	case ast.MappingType, ast.MappingValueType:
+		return "a set of fields"
+	case ast.NullType:
+		return "nothing"
+	default:
+		return "a number"
+	}
+}
+
+// expansion puts variables of the environment into the values of a document. It works
+// on the parsed text, so that a variable can hold any character and changes one value only.
+type expansion struct {
+	*document
+	getenv func(string) (string, bool)
+	faults []error
+}
+
+// walk returns the node with the variables in it, and everything below it, put in.
+func (e *expansion) walk(node ast.Node) ast.Node {
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		for _, v := range n.Values {
+			e.walk(v)
+		}
+	case *ast.MappingValueNode:
+		n.Value = e.walk(n.Value)
+	case *ast.SequenceNode:
+		for i, v := range n.Values {
+			n.Values[i] = e.walk(v)
+		}
+	case *ast.AnchorNode:
+		n.Value = e.walk(n.Value)
+	case *ast.LiteralNode:
+		n.Value.Value = e.expand(n.Value.Value, n.Value.Token)
+	case *ast.StringNode:
+		return e.text(n)
+	case *ast.IntegerNode:
+		return asWritten(n, n.Token)
+	case *ast.FloatNode:
+		return asWritten(n, n.Token)
+	}
+	return node
+}
+
+func (e *expansion) text(n *ast.StringNode) ast.Node {
+	expanded := e.expand(n.Value, n.Token)
+	if expanded != n.Value && n.Token.Type == token.StringType && (expanded == "true" || expanded == "false") {
+		return ast.Bool(token.New(expanded, expanded, n.Token.Position))
+	}
+	n.Value = expanded
+	return n
+}
+
+// asWritten keeps a number that is a text, such as the key 0042, from being read as octal.
+func asWritten(number ast.Node, t *token.Token) ast.Node {
+	if i, err := strconv.ParseInt(t.Value, 10, 64); err == nil && strconv.FormatInt(i, 10) == t.Value {
+		return number
+	}
+	return ast.String(t)
+}
+
+var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}`)
+
+func (e *expansion) expand(text string, at *token.Token) string {
+	return variable.ReplaceAllStringFunc(text, func(ref string) string {
+		m := variable.FindStringSubmatch(ref)
+		if value, ok := e.getenv(m[1]); ok && value != "" {
+			return value
+		}
+		if m[2] != "" {
+			return strings.TrimPrefix(m[2], ":-")
+		}
+		e.faults = append(e.faults, fmt.Errorf("%s:%d: the environment variable %s is not set; set it, or give a default: ${%s:-default}",
+			e.name, at.Position.Line, m[1], m[1]))
+		return ""
+	})
+}

@@ -1,0 +1,178 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+
+	"muster/engine"
+	"muster/mixpanel"
+	"muster/scheduler"
+)
+
+// fault is what is wrong with a field, such as sources[0].name; an empty one is the
+// whole file.
+type fault struct {
+	field string
+	err   error
+}
+
+// faults collects what is wrong with a configuration.
+type faults []fault
+
+func (f *faults) add(field, format string, args ...any) {
+	*f = append(*f, fault{field, fmt.Errorf(format, args...)})
+}
+
+// Validate reports every fault at once; nil if the configuration can be used. Whether a
+// definition's query is right is not looked at here: one that is refused does not keep the
+// others from being computed.
+func (c *Config) Validate() error {
+	var list []error
+	for _, f := range c.faults() {
+		list = append(list, fmt.Errorf("%s: %w", f.field, f.err))
+	}
+	return errors.Join(list...)
+}
+
+func (c *Config) faults() faults {
+	var f faults
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		f.add("listen", "%q is not host:port, such as 127.0.0.1:8080", c.Listen)
+	}
+	if err := c.Identity.Validate(); err != nil {
+		for _, one := range each(err) {
+			f.add("identity", "%w", one)
+		}
+	}
+	c.sourceFaults(&f)
+	c.destinationFaults(&f)
+	c.computationFaults(&f)
+	return f
+}
+
+var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+const nameRemedy = "use 1 to 64 letters, digits, _, . and -, the first a letter or a digit"
+
+func (c *Config) sourceFaults(f *faults) {
+	names, keys := make(map[string]bool), make(map[Secret]string)
+	for i, s := range c.Sources {
+		place := fmt.Sprintf("sources[%d]", i)
+		switch {
+		case !nameRule.MatchString(s.Name):
+			f.add(place+".name", "%q is no name; %s", s.Name, nameRemedy)
+		case names[s.Name]:
+			f.add(place+".name", "the name %q stands twice", s.Name)
+		}
+		names[s.Name] = true
+		other, twice := keys[s.WriteKey]
+		switch {
+		case s.WriteKey == "":
+			f.add(place, "write_key is missing; give one of your own making, such as 32 random characters")
+		case twice:
+			f.add(place+".write_key", "the source %q has the same; a key tells sources apart", other)
+		}
+		keys[s.WriteKey] = s.Name
+	}
+}
+
+func (c *Config) destinationFaults(f *faults) {
+	names := make(map[string]bool)
+	for i, d := range c.Destinations {
+		place := fmt.Sprintf("destinations[%d]", i)
+		switch {
+		case !nameRule.MatchString(d.Name):
+			f.add(place+".name", "%q is no name; %s", d.Name, nameRemedy)
+		case names[d.Name]:
+			f.add(place+".name", "the name %q stands twice", d.Name)
+		}
+		names[d.Name] = true
+		if d.Kind != "mixpanel" {
+			f.add(place+".kind", "%q is not known; use mixpanel, or leave it out", d.Kind)
+		}
+		for _, err := range each(d.Settings.Validate()) {
+			field := place + ".settings"
+			var setting *mixpanel.SettingError
+			if errors.As(err, &setting) {
+				field += "." + setting.Setting
+				err = fmt.Errorf("%s; %s", setting.Problem, setting.Remedy)
+			}
+			f.add(field, "%w", err)
+		}
+	}
+}
+
+func (c *Config) computationFaults(f *faults) {
+	destinations := make(map[string]bool)
+	for _, d := range c.Destinations {
+		destinations[d.Name] = true
+	}
+	keys := make(map[string]string)
+	for _, list := range []struct {
+		name         string
+		computations []Computation
+	}{{"audiences", c.Audiences}, {"traits", c.Traits}} {
+		for i, comp := range list.computations {
+			place := fmt.Sprintf("%s[%d]", list.name, i)
+			key := comp.Key
+			if key == "" {
+				key = engine.KeyFromName(comp.Name)
+			}
+			switch other, twice := keys[key]; {
+			case key == "" && comp.Name == "":
+				f.add(place, "it has no name; give it a name, a key, or both")
+			case key == "":
+				f.add(place+".name", "no key can be made of it; give a key of a-z, 0-9 and _")
+			case twice:
+				f.add(place, "the key %q is that of %s; audiences and traits share their keys", key, other)
+			}
+			keys[key] = place
+			comp.faults(f, place, destinations)
+		}
+	}
+}
+
+func (comp *Computation) faults(f *faults, place string, destinations map[string]bool) {
+	if comp.Query == "" {
+		f.add(place, "query is missing")
+	}
+	if comp.Schedule != "" {
+		if _, err := scheduler.Parse(comp.Schedule); err != nil {
+			f.add(place+".schedule", "%w", err)
+		}
+	}
+	if comp.BackfillDays < 0 || comp.BackfillDays > 36500 {
+		f.add(place+".backfill_days", "is %d; use 1 to 36500, or leave it out for all history", comp.BackfillDays)
+	}
+	for i, conn := range comp.Connections {
+		place := fmt.Sprintf("%s.connections[%d]", place, i)
+		if !destinations[conn.Destination] {
+			f.add(place+".destination", "there is no destination %q", conn.Destination)
+		}
+		switch conn.Emit {
+		case "", engine.EmitIdentify, engine.EmitTrack, engine.EmitBoth:
+		default:
+			f.add(place+".emit", "is %q; use identify, track or both", conn.Emit)
+		}
+		if !conn.IDStrategy.Valid() {
+			f.add(place+".id_strategy", "is %q; use all, first or last", conn.IDStrategy)
+		}
+	}
+}
+
+// each takes joined errors apart.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, one := range joined.Unwrap() {
+			all = append(all, each(one)...)
+		}
+		return all
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
