@@ -19,6 +19,7 @@ type reader struct {
 	faults  Faults
 	targets map[*ast.AliasNode]ast.Node
 	left    int // nodes that may still be read; bounds what aliases can expand to
+	merging int // mappings that are being merged into each other
 }
 
 const (
@@ -169,13 +170,23 @@ func (r *reader) members(n ast.Node, what string) ([]member, bool) {
 		named[name] = true
 		all = append(all, member{name, it.Key(), it.Value()})
 	}
+	if len(merged) == 0 {
+		return all, true
+	}
+	if r.merging > maxHops {
+		r.faultf(merged[0], "", "this mapping is merged into itself")
+		r.left = 0 // nothing more can be made of the file
+		return nil, false
+	}
+	r.merging++
+	defer func() { r.merging-- }()
 	for _, n := range merged {
 		parts := []ast.Node{n}
 		if list, ok := r.plain(n).(*ast.SequenceNode); ok {
 			parts = list.Values
 		}
 		for _, part := range parts {
-			if r.left < 0 {
+			if r.left <= 0 {
 				return nil, false
 			}
 			more, _ := r.members(part, "what << merges in")

@@ -1,10 +1,12 @@
 package scenario
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -55,6 +57,9 @@ func parse(path string, src []byte, open func(name string) error) (*File, error)
 		p.readFile(f, root)
 	}
 	if len(p.faults) > 0 {
+		slices.SortStableFunc(p.faults, func(a, b *Fault) int {
+			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
 		return nil, p.faults
 	}
 	return f, nil

@@ -202,13 +202,9 @@ func (p *scenarioParser) expectEmitted(n ast.Node) []Emission {
 	all := make([]Emission, 0, len(list))
 	for _, n := range list {
 		var e Emission
-		var to, value ast.Node
+		var def, to, value ast.Node
 		p.fields(n, "a message", map[string]func(ast.Node){
-			"def": func(n ast.Node) {
-				if key, ok := p.text(n, "def"); ok && p.key(n, key, query.Audience, query.Trait) {
-					e.Key = key
-				}
-			},
+			"def":   func(n ast.Node) { def = n },
 			"to":    func(n ast.Node) { to = n },
 			"value": func(n ast.Node) { value = n },
 		})
@@ -216,8 +212,10 @@ func (p *scenarioParser) expectEmitted(n ast.Node) []Emission {
 			p.faultf(n, "write {to: \"user:ID\", value: true}", "a message needs `to` and `value`")
 			continue
 		}
-		if e.Key == "" {
+		if def == nil {
 			e.Key, _ = p.only(n, "the message's def", query.Audience, query.Trait)
+		} else if key, ok := p.text(def, "def"); ok && p.key(def, key, query.Audience, query.Trait) {
+			e.Key = key
 		}
 		e.To, _ = p.ref(to, "to")
 		e.Value = p.value(value)

@@ -35,18 +35,17 @@ func (p *scenarioParser) definitions(n ast.Node) []engine.Definition {
 func (p *scenarioParser) definition(n ast.Node) (engine.Definition, bool) {
 	def := engine.Definition{IncludeHistorical: true}
 	told := engine.ConnectionDefinition{Destination: Destination}
-	var kind, emit, strategy string
 	p.fields(n, "a definition", map[string]func(ast.Node){
 		"key":                p.set(&def.Key, "the key"),
 		"name":               p.set(&def.Name, "the name"),
-		"kind":               p.set(&kind, "the kind"),
+		"kind":               func(n ast.Node) { def.Kind = p.kind(n) },
 		"query":              p.set(&def.Query, "the query"),
 		"schedule":           p.set(&def.Schedule, "the schedule"),
 		"include_anonymous":  func(n ast.Node) { def.IncludeAnonymous = p.flag(n, "include_anonymous") },
 		"include_historical": func(n ast.Node) { def.IncludeHistorical = p.flag(n, "include_historical") },
 		"backfill_days":      func(n ast.Node) { def.BackfillDays = p.count(n, "backfill_days", 0) },
-		"emit":               p.set(&emit, "emit"),
-		"id_strategy":        p.set(&strategy, "id_strategy"),
+		"emit":               func(n ast.Node) { told.Emit = p.emit(n) },
+		"id_strategy":        func(n ast.Node) { told.Strategy = p.strategy(n) },
 	})
 	if def.Key == "" {
 		p.faultf(n, "", "the definition has no key")
@@ -55,21 +54,40 @@ func (p *scenarioParser) definition(n ast.Node) (engine.Definition, bool) {
 	if def.Query == "" {
 		p.faultf(n, "", "the definition of %s has no query", def.Key)
 	}
-	def.Kind = query.Purpose(kind)
-	if def.Kind != query.Audience && def.Kind != query.Trait {
-		p.faultf(n, "write `kind: audience` or `kind: trait`", "the kind of %s is %q", def.Key, kind)
-		def.Kind = ""
-	}
-	told.Emit = engine.Emit(emit)
-	if emit != "" && told.Emit != engine.EmitIdentify && told.Emit != engine.EmitTrack {
-		p.faultf(n, "write `emit: identify` or `emit: track`", "emit of %s is %q", def.Key, emit)
-	}
-	if told.Strategy = identity.Strategy(strategy); !told.Strategy.Valid() {
-		p.faultf(n, "write all, first or last", "id_strategy of %s is %q", def.Key, strategy)
+	if def.Kind == "" {
+		p.faultf(n, "write `kind: audience` or `kind: trait`", "the definition of %s has no kind", def.Key)
 	}
 	def.Connections = []engine.ConnectionDefinition{told}
 	p.roster.add(def.Key, def.Kind)
 	return def, true
+}
+
+func (p *scenarioParser) kind(n ast.Node) query.Purpose {
+	text, ok := p.text(n, "the kind")
+	kind := query.Purpose(text)
+	if ok && kind != query.Audience && kind != query.Trait {
+		p.faultf(n, "write `kind: audience` or `kind: trait`", "%q is no kind", text)
+		return query.Audience
+	}
+	return kind
+}
+
+func (p *scenarioParser) emit(n ast.Node) engine.Emit {
+	text, ok := p.text(n, "emit")
+	emit := engine.Emit(text)
+	if ok && emit != engine.EmitIdentify && emit != engine.EmitTrack {
+		p.faultf(n, "write `emit: identify` or `emit: track`", "%q is no way to emit", text)
+	}
+	return emit
+}
+
+func (p *scenarioParser) strategy(n ast.Node) identity.Strategy {
+	text, ok := p.text(n, "id_strategy")
+	strategy := identity.Strategy(text)
+	if ok && !strategy.Valid() {
+		p.faultf(n, "write all, first or last", "%q is no id_strategy", text)
+	}
+	return strategy
 }
 
 func (p *scenarioParser) readStep(n ast.Node) {
