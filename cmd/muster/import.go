@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -126,16 +128,17 @@ func showImport(env *environment, s ingest.Summary, took time.Duration, output s
 			Accepted   int64   `json:"accepted"`
 			Duplicate  int64   `json:"duplicate"`
 			Suppressed int64   `json:"suppressed"`
+			Skipped    int64   `json:"skipped"` // stored nowhere, as the call asked or as its size commands
 			Refused    int64   `json:"refused"`
 			RefusedBy  any     `json:"refused_by,omitempty"`
 			Seconds    float64 `json:"seconds"`
 			PerSecond  float64 `json:"lines_per_second"`
-		}{s.Lines, s.Accepted, s.Duplicate, s.Suppressed, s.Refused, s.RefusedBy, took.Seconds(), rate})
+		}{s.Lines, s.Accepted, s.Duplicate, s.Suppressed, s.Skipped, s.Refused, s.RefusedBy, took.Seconds(), rate})
 	}
-	fmt.Fprintf(env.out, "%d lines in %s (%.0f/s): %d accepted, %d duplicates, %d suppressed, %d refused\n",
-		s.Lines, took.Round(time.Millisecond), rate, s.Accepted, s.Duplicate, s.Suppressed, s.Refused)
-	for code, n := range s.RefusedBy {
-		fmt.Fprintf(env.out, "  refused for %s: %d\n", code, n)
+	fmt.Fprintf(env.out, "%d lines in %s (%.0f/s): %d accepted, %d duplicates, %d suppressed, %d skipped, %d refused\n",
+		s.Lines, took.Round(time.Millisecond), rate, s.Accepted, s.Duplicate, s.Suppressed, s.Skipped, s.Refused)
+	for _, code := range slices.Sorted(maps.Keys(s.RefusedBy)) {
+		fmt.Fprintf(env.out, "  refused for %s: %d\n", code, s.RefusedBy[code])
 	}
 	return nil
 }

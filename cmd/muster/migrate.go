@@ -18,7 +18,7 @@ func newMigrate(env *environment) *cobra.Command {
 		Long: `Muster brings the schema up to date when it starts. These commands are for doing
 that beforehand, for looking, and for mending after a migration was interrupted.`,
 	}
-	cmd.AddCommand(newMigrateStatus(env), newMigrateUp(env), newMigrateRepair(env))
+	group(cmd, newMigrateStatus(env), newMigrateUp(env), newMigrateRepair(env))
 	return cmd
 }
 
@@ -80,7 +80,7 @@ func newMigrateUp(env *environment) *cobra.Command {
 			defer server.Stop()
 			applied, err := migrations.Up(cmd.Context(), server.DSN())
 			for _, m := range applied {
-				fmt.Fprintf(env.out, "applied %06d_%s\n", m.Version, m.Name)
+				fmt.Fprintf(env.out, "applied %s\n", m.Name)
 			}
 			if err == nil && len(applied) == 0 {
 				fmt.Fprintln(env.out, "nothing to do: the schema is up to date")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 )
@@ -74,10 +75,27 @@ Start with:  muster demo     a real shop's log, from calls to Mixpanel, on this 
 	root.SetOut(env.out)
 	root.SetErr(env.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(
-		newServe(env), newImport(env), newDemo(env), newFakeMixpanel(env), newMigrate(env), newVersion(env),
+	group(root,
+		newServe(env), newImport(env), newQuery(env), newMap(env), newDestination(env), newDemo(env), newFakeMixpanel(env), newMigrate(env), newVersion(env),
 	)
 	return root
+}
+
+// group makes a command of its commands: alone it shows its help.
+func group(cmd *cobra.Command, commands ...*cobra.Command) {
+	cmd.AddCommand(commands...)
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		err := fmt.Errorf("there is no command %q in %s", args[0], cmd.CommandPath())
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			err = fmt.Errorf("%w; did you mean %s?", err, near[0])
+		}
+		return usageError{err}
+	}
 }
 
 // exactly is cobra.ExactArgs with an error that counts as one of usage.
@@ -110,9 +128,12 @@ func (env *environment) logger(level slog.Level) *slog.Logger {
 
 // printJSON writes a result for programs.
 func (env *environment) printJSON(v any) error {
-	enc := json.NewEncoder(env.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	text, err := json.Marshal(v, jsontext.WithIndent("  "), json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(env.out, "%s\n", text)
+	return err
 }
 
 // outputFlag adds -o, whose values are the ones given, the first by default.
