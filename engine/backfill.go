@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"muster/query"
@@ -20,7 +22,7 @@ func (e *Engine) BeginBackfill(ctx context.Context, latest Latest, now time.Time
 	err := e.repo.Transact(ctx, func(tx Tx) error {
 		// Events before this moment are the backfill's, later ones are counted as they
 		// come: the closed gate keeps any from being in flight.
-		if err := tx.CloseGate(ctx); err != nil {
+		if err := tx.CloseCatalog(ctx); err != nil {
 			return err
 		}
 		c, err := e.current(ctx, tx)
@@ -78,8 +80,8 @@ type BackfillProgress struct {
 
 // StepBackfill takes the running backfill one chunk of profiles further, in one
 // transaction with its progress: killed anywhere, it goes on where it was. Memory is
-// bounded by the chunk: 2,000 profiles with what their events amount to, plus, for
-// leaves that are replayed, their events.
+// bounded by the chunk (see SetChunk): its profiles with what their events amount to,
+// plus, where leaves are replayed, the events that these read.
 func (e *Engine) StepBackfill(ctx context.Context, now time.Time) (BackfillProgress, error) {
 	var progress BackfillProgress
 	if err := e.repo.Prepare(ctx, nil, []time.Time{now}); err != nil {
@@ -97,7 +99,7 @@ func (e *Engine) StepBackfill(ctx context.Context, now time.Time) (BackfillProgr
 		return progress, nil
 	}
 	err = e.repo.Transact(ctx, func(tx Tx) error {
-		if err := tx.CloseGate(ctx); err != nil {
+		if err := tx.CloseCatalog(ctx); err != nil {
 			return err
 		}
 		return tx.FinishBackfill(ctx, now)
@@ -110,7 +112,7 @@ func (e *Engine) StepBackfill(ctx context.Context, now time.Time) (BackfillProgr
 }
 
 func (e *Engine) backfillChunk(ctx context.Context, tx Tx, now time.Time) (progress BackfillProgress, more bool, err error) {
-	if err := tx.ShareGate(ctx); err != nil {
+	if err := tx.ShareCatalog(ctx); err != nil {
 		return progress, false, err
 	}
 	c, err := e.current(ctx, tx)
@@ -123,7 +125,7 @@ func (e *Engine) backfillChunk(ctx context.Context, tx Tx, now time.Time) (progr
 		return progress, false, err
 	}
 	progress.Backfill = *running
-	locked, err := tx.NextProfiles(ctx, running, chunkOfProfiles)
+	locked, err := tx.NextProfiles(ctx, running, e.chunk)
 	if err != nil || len(locked) == 0 {
 		return progress, false, err
 	}
@@ -147,59 +149,40 @@ type walk struct {
 	now      time.Time
 	profiles []*Profile
 
-	versions []*Version
+	brought  []*Computation         // those that it brings a version of in
+	start    []*Computation         // these, and the readers of those that did not serve before
+	instants map[*Version]time.Time // that scheduled versions are evaluated as of
+	building map[string][]*Leaf     // leaves whose states are made, by event
 	tallies  []*Tally
 }
 
 func (w *walk) do(ctx context.Context) error {
-	plan := &plan{}
-	var names []string
-	var building []*Leaf
-	var first, edited []*Computation
-	for _, comp := range w.catalog.Computations {
-		v := comp.Next
-		if v == nil || v.BackfillID != w.running.ID {
-			continue
-		}
-		w.versions = append(w.versions, v)
-		w.tallies = append(w.tallies, &Tally{Computation: comp})
-		if comp.Current == nil {
-			first = append(first, comp)
-		} else {
-			edited = append(edited, comp)
-		}
-		plan.include(w.catalog.plans[comp])
-		for _, l := range v.Leaves {
-			if !l.Foldable {
-				for _, name := range l.Events {
-					names = appendNew(names, name)
-				}
-			} else if !l.Built {
-				building = appendNew(building, l)
-				names = appendNew(names, l.Event)
-			}
-		}
+	w.open()
+	needs := &plan{}
+	for _, c := range w.start {
+		needs.include(w.catalog.plans[c])
 	}
-	if err := w.load(ctx, plan); err != nil {
+	if err := w.load(ctx, needs); err != nil {
 		return err
 	}
-	if err := w.fold(ctx, names, building); err != nil {
+	if err := w.fold(ctx, needs.names); err != nil {
 		return err
 	}
 	// From here on the chunk's profiles are served by the new versions.
 	last := w.profiles[len(w.profiles)-1]
-	w.running.AtBucket, w.running.AtProfileID = last.Bucket, last.ID
+	w.running.At = Place{last.Bucket, last.ID}
 	w.running.Done += int64(len(w.profiles))
+	d := &decision{
+		catalog: w.catalog, running: w.running, now: w.now, cause: CauseBackfill,
+		instants: w.instants, walks: true, replayAll: true,
+	}
 	for _, p := range w.profiles {
-		for _, part := range []struct {
-			cause Cause
-			start []*Computation
-		}{{CauseBackfill, first}, {CauseEdit, edited}} {
-			d := &decision{
-				catalog: w.catalog, running: w.running, now: w.now, asOf: w.now,
-				cause: part.cause, replayAll: true,
+		d.settle(p, w.start)
+		// Connections that came with the edit have not heard the value, even if it stays.
+		for _, c := range w.brought {
+			for _, conn := range c.Connections {
+				d.tell(p, conn, ReasonFirstSync)
 			}
-			d.settle(p, part.start)
 		}
 		for _, t := range w.tallies {
 			t.Profiles++
@@ -210,31 +193,58 @@ func (w *walk) do(ctx context.Context) error {
 			}
 		}
 	}
-	if err := w.tx.Save(ctx, w.profiles); err != nil {
+	if err := w.tx.Save(ctx, w.catalog, w.profiles); err != nil {
 		return err
 	}
 	return w.tx.SetBackfill(ctx, w.running, w.tallies)
+}
+
+// open finds out what is brought in.
+func (w *walk) open() {
+	w.instants = make(map[*Version]time.Time)
+	w.building = make(map[string][]*Leaf)
+	for _, comp := range w.catalog.Computations {
+		v := comp.Next
+		if v == nil || v.BackfillID != w.running.ID {
+			continue
+		}
+		w.brought = append(w.brought, comp)
+		w.tallies = append(w.tallies, &Tally{Computation: comp})
+		w.start = appendNew(w.start, comp)
+		// Who reads a key reads a computation now, and no trait any more.
+		if use := w.catalog.traits[comp.Key]; use != nil && comp.Current == nil {
+			for _, reader := range use.readers {
+				w.start = appendNew(w.start, reader)
+			}
+		}
+		if v.Scheduled() {
+			w.instants[v] = v.AsOf
+		}
+		for _, l := range v.Leaves {
+			if l.Foldable && !l.Built {
+				w.building[l.Event] = appendNew(w.building[l.Event], l)
+			}
+		}
+	}
 }
 
 func (w *walk) load(ctx context.Context, p *plan) error {
 	wants := make([]Want, 0, len(w.profiles))
 	for _, profile := range w.profiles {
 		wants = append(wants, Want{
-			Profile: profile, Leaves: p.leaves, Computations: p.computations, Connections: p.connections, Traits: p.traits,
+			Profile: profile, Events: p.events, Computations: p.computations, Connections: p.connections, Traits: p.traits,
 		})
 	}
 	return w.tx.Load(ctx, wants)
 }
 
 // fold reads the chunk's events and adds them to the states of the new leaves, which
-// hold what has come since the start of the backfill already.
-func (w *walk) fold(ctx context.Context, names []string, building []*Leaf) error {
+// hold what has come since the start of the backfill already. replayed are the events of
+// leaves that are replayed.
+func (w *walk) fold(ctx context.Context, replayed []string) error {
+	names := slices.AppendSeq(slices.Clone(replayed), maps.Keys(w.building))
 	if len(names) == 0 {
 		return nil
-	}
-	byName := make(map[string][]*Leaf)
-	for _, l := range building {
-		byName[l.Event] = append(byName[l.Event], l)
 	}
 	byID := make(map[int64]*Profile, len(w.profiles))
 	ids := make([]int64, 0, len(w.profiles))
@@ -242,23 +252,17 @@ func (w *walk) fold(ctx context.Context, names []string, building []*Leaf) error
 		byID[p.ID] = p
 		ids = append(ids, p.ID)
 	}
-	replays := false
-	for _, v := range w.versions {
-		for _, l := range v.Leaves {
-			replays = replays || !l.Foldable
-		}
-	}
-	q := HistoryQuery{Profiles: ids, Names: names, UpTo: w.running.Cut}
-	if replays {
-		q.UpTo = 0
+	q := HistoryQuery{Profiles: ids, Names: names}
+	if len(replayed) == 0 {
+		q.UpTo = w.running.Cut
 	}
 	return w.tx.History(ctx, q, func(id int64, ev *query.Event) error {
 		w.running.EventsRead++
 		p := byID[id]
-		if replays {
+		if slices.Contains(replayed, ev.Name) {
 			p.history = append(p.history, ev)
 		}
-		for _, l := range byName[ev.Name] {
+		for _, l := range w.building[ev.Name] {
 			if ev.Arrival <= l.Cut && l.inWindow(ev.Time, l.AsOf) && l.counts(ev) {
 				s := p.State(l)
 				s.Add(l.Leaf, ev)
@@ -272,9 +276,9 @@ func (w *walk) fold(ctx context.Context, names []string, building []*Leaf) error
 // include adds what another plan needs.
 func (p *plan) include(o *plan) {
 	var w Want
-	w.Leaves, w.Computations, w.Connections, w.Traits = p.leaves, p.computations, p.connections, p.traits
+	w.Events, w.Computations, w.Connections, w.Traits = p.events, p.computations, p.connections, p.traits
 	w.add(o)
-	p.leaves, p.computations, p.connections, p.traits = w.Leaves, w.Computations, w.Connections, w.Traits
+	p.events, p.computations, p.connections, p.traits = w.Events, w.Computations, w.Connections, w.Traits
 	for _, name := range o.names {
 		p.names = appendNew(p.names, name)
 	}

@@ -59,10 +59,11 @@ func (m *Message) Call() *event.Call {
 	return call
 }
 
-// id is "personas_" and 27 characters, the same for the same message for ever.
+// id is "personas_" and 27 characters, the same for the same message for ever. The number
+// of the connection stands for computation and destination: a connection that is made
+// anew tells anew, and a destination must not take that for a repetition.
 func (m *Message) id() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d|%d|%d|%s|%d|%s",
-		m.Connection.Destination.ID, m.Connection.Computation.ID, m.ProfileID, m.Form, m.Times, m.IDs.Key()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d|%d|%s|%d|%s", m.Connection.ID, m.ProfileID, m.Form, m.Times, m.IDs.Key()))
 	// 160 bits in base 62, as long as a KSUID.
 	text := new(big.Int).SetBytes(sum[:20]).Text(62)
 	return fmt.Sprintf("personas_%027s", text)

@@ -17,10 +17,10 @@ type Catalog struct {
 	byID    map[int64]*Computation
 	byKey   map[string]*Computation
 	order   map[*Computation]int
-	events  map[string]*eventUse     // by event name
-	traits  map[string]*traitUse     // by trait key, computed ones included
-	leaves  map[int64][]*Computation // by leaf: who reads it
-	onBirth []*Computation           // may hold for a profile that nothing is known of
+	events  map[string]*eventUse // by event name
+	traits  map[string]*traitUse // by trait key, computed ones included
+	leaves  map[int64]*leafUse   // by leaf: who reads it
+	onBirth []*Computation       // may hold for a profile that nothing is known of
 	plans   map[*Computation]*plan
 }
 
@@ -37,10 +37,16 @@ type traitUse struct {
 	readers []*Computation
 }
 
+// leafUse is a leaf in use and the computations that read it.
+type leafUse struct {
+	leaf    *Leaf
+	readers []*Computation
+}
+
 // plan is what has to be known of a profile to evaluate a computation and, should
 // its value change, all that follows from it in the same transaction.
 type plan struct {
-	leaves       []*Leaf
+	events       []string // over which the leaves are
 	computations []*Computation
 	connections  []*Connection
 	traits       []string
@@ -57,7 +63,7 @@ func NewCatalog(version int64, computations []*Computation, destinations []*Dest
 		order:  make(map[*Computation]int, len(computations)),
 		events: make(map[string]*eventUse),
 		traits: make(map[string]*traitUse),
-		leaves: make(map[int64][]*Computation),
+		leaves: make(map[int64]*leafUse),
 		plans:  make(map[*Computation]*plan, len(computations)),
 	}
 	for _, comp := range computations {
@@ -107,11 +113,24 @@ func (c *Catalog) versionFor(comp *Computation, p *Profile, running *Backfill) *
 	return comp.Current
 }
 
+// leaf is the one with this number, or nil if no definition uses it.
+func (c *Catalog) leaf(id int64) *Leaf {
+	if use := c.leaves[id]; use != nil {
+		return use.leaf
+	}
+	return nil
+}
+
 // index notes what events and traits mean for a version.
 func (c *Catalog) index(v *Version) {
 	comp := v.Computation
 	for _, leaf := range v.Leaves {
-		c.leaves[leaf.ID] = appendNew(c.leaves[leaf.ID], comp)
+		use := c.leaves[leaf.ID]
+		if use == nil {
+			use = &leafUse{leaf: leaf}
+			c.leaves[leaf.ID] = use
+		}
+		use.readers = appendNew(use.readers, comp)
 		for _, name := range leaf.Events {
 			use := c.events[name]
 			if use == nil {
@@ -164,7 +183,7 @@ func (c *Catalog) plan(start *Computation) *plan {
 		p.connections = append(p.connections, comp.Connections...)
 		for _, v := range c.versions(comp) {
 			for _, leaf := range v.Leaves {
-				p.leaves = appendNew(p.leaves, leaf)
+				p.events = appendNew(p.events, leaf.Event)
 				if !leaf.Foldable {
 					for _, name := range leaf.Events {
 						p.names = appendNew(p.names, name)
@@ -172,10 +191,10 @@ func (c *Catalog) plan(start *Computation) *plan {
 				}
 			}
 			for _, key := range v.Definition.Traits {
+				// The trait too, because a computation serves no profile before its backfill.
+				p.traits = appendNew(p.traits, key)
 				if read := c.byKey[key]; read != nil {
 					p.computations = appendNew(p.computations, read)
-				} else {
-					p.traits = appendNew(p.traits, key)
 				}
 			}
 		}
@@ -207,16 +226,19 @@ func (c *Catalog) Schedules() []string {
 }
 
 // Reads answers for query.Compile which keys another computation reads, for the
-// detection of circles.
+// detection of circles. During an edit it reads what both versions read.
 func (c *Catalog) Reads(key string) []string {
 	comp := c.byKey[key]
 	if comp == nil {
 		return nil
 	}
-	if v := comp.newest(); v != nil {
-		return v.Definition.Traits
+	var keys []string
+	for _, v := range []*Version{comp.Current, comp.Next} {
+		if v != nil {
+			keys = append(keys, v.Definition.Traits...)
+		}
 	}
-	return nil
+	return keys
 }
 
 // newest is the version that an operator sees as the definition.

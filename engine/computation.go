@@ -29,7 +29,8 @@ type Computation struct {
 	Kind              query.Purpose
 	IncludeAnonymous  bool
 	IncludeHistorical bool
-	BackfillDays      int // 0: all history
+	BackfillDays      int   // 0: all history
+	CreatedSeq        int64 // the last place in the order of arrival when it was defined
 	Status            Status
 	StatusReason      string
 	CreatedAt         time.Time
@@ -83,9 +84,25 @@ type Mark struct {
 // others change at slots (with a window) or are replayed (not foldable).
 func (l *Leaf) Live() bool { return l.Foldable && l.Window == nil }
 
+// reaches tells whether the leaf may look at an event that came when this one did.
+func (l *Leaf) reaches(e *query.Event) bool {
+	return e.Arrival > l.SinceSeq && !e.Time.Before(l.Since)
+}
+
 // counts tells whether an event belongs to the leaf at all, whatever the window.
-func (l *Leaf) counts(e *query.Event) bool {
-	return e.Arrival > l.SinceSeq && !e.Time.Before(l.Since) && l.Match(e)
+func (l *Leaf) counts(e *query.Event) bool { return l.reaches(e) && l.Match(e) }
+
+// builds tells whether a stored event is in a profile's state of a leaf that a backfill is
+// building. done says whether the walk has covered the profile: until then only what is
+// folded as it comes is in the state.
+func (l *Leaf) builds(e *query.Event, done bool) bool {
+	if !l.counts(e) {
+		return false
+	}
+	if l.Live() {
+		return done || e.Arrival > l.Cut
+	}
+	return done && e.Arrival <= l.Cut && l.inWindow(e.Time, l.AsOf)
 }
 
 // inWindow tells whether an event stamped t is in the leaf's window at asOf.
@@ -127,13 +144,19 @@ type Destination struct {
 	HaltedReason string
 }
 
-// Backfill is a walk over all profiles in the order of (bucket, number).
+// Place is a place in the order of (bucket, number), in which profiles are walked and
+// locked. The zero Place is before all of them.
+type Place struct {
+	Bucket    int
+	ProfileID int64
+}
+
+// Backfill is a walk over all profiles.
 type Backfill struct {
 	ID           int64
 	Cut          int64 // events that arrived up to this one are the backfill's
 	MaxProfileID int64 // younger profiles are complete from birth
-	AtBucket     int   // profiles up to (AtBucket, AtProfileID) are done
-	AtProfileID  int64
+	At           Place // profiles up to here are done
 	Total, Done  int64 // profiles
 	EventsRead   int64
 	StartedAt    time.Time
@@ -141,5 +164,5 @@ type Backfill struct {
 
 // Covers tells whether the backfill has done the profile, or need not do it.
 func (b *Backfill) Covers(p *Profile) bool {
-	return p.ID > b.MaxProfileID || p.Bucket < b.AtBucket || p.Bucket == b.AtBucket && p.ID <= b.AtProfileID
+	return p.ID > b.MaxProfileID || p.Bucket < b.At.Bucket || p.Bucket == b.At.Bucket && p.ID <= b.At.ProfileID
 }

@@ -12,19 +12,20 @@ import (
 type decision struct {
 	catalog *Catalog
 	running *Backfill // with its progress as of the locks that are held; nil: none
-	now     time.Time // of the transaction: the time of changes and messages
-	asOf    time.Time // what realtime definitions take for the present
-	cause   Cause
-	slot    string    // the schedule whose slot this is; empty outside of slots
-	slotAt  time.Time // the instant of the slot: what its definitions take for the present
+	now     time.Time // of the transaction: what realtime definitions take for the present, and the time of messages
+	cause   Cause     // of changes, but for those of a version that the backfill brings in
 
-	// replayAll: the stored answers of leaves that are replayed are of another instant.
+	// instants are what the scheduled versions that are evaluated now take for the
+	// present. The others only note that they must look at the profile at their next slot.
+	instants map[*Version]time.Time
+	// walks says that this is the backfill, which brings in the versions that belong to it.
+	walks bool
+	// replayAll: the stored answers of leaves that are replayed may be of another instant.
 	replayAll bool
 }
 
 // settle evaluates the computations for the profile, and with each change those that
 // read it, in the order of reading; then it tells the connections what is new.
-// Scheduled computations are evaluated at their slot only: otherwise they are marked.
 func (d *decision) settle(p *Profile, start []*Computation) {
 	todo := make([]int, 0, 8)
 	for _, c := range start {
@@ -37,11 +38,15 @@ func (d *decision) settle(p *Profile, start []*Computation) {
 		if v == nil {
 			continue
 		}
-		if v.Scheduled() && v.Schedule != d.slot && !d.fills(v) {
-			p.markDue(c, d.now)
+		asOf, evaluated := d.now, true
+		if v.Scheduled() {
+			asOf, evaluated = d.instants[v]
+		}
+		if !evaluated {
+			p.markDue(c, atOnce)
 			continue
 		}
-		if !d.evaluate(p, v) {
+		if !d.evaluate(p, v, asOf) {
 			continue
 		}
 		if use := d.catalog.traits[c.Key]; use != nil {
@@ -55,52 +60,48 @@ func (d *decision) settle(p *Profile, start []*Computation) {
 	}
 }
 
-// fills tells whether the version is being computed by the backfill right now.
-func (d *decision) fills(v *Version) bool {
-	return (d.cause == CauseBackfill || d.cause == CauseEdit) && d.running != nil && v.BackfillID == d.running.ID
-}
-
 // evaluate decides the version's value for the profile and answers whether it changed.
-func (d *decision) evaluate(p *Profile, v *Version) bool {
+func (d *decision) evaluate(p *Profile, v *Version, asOf time.Time) bool {
 	c := v.Computation
 	if !identity.Eligible(p.Links, c.IncludeAnonymous) {
 		return false
 	}
-	in := inputs{catalog: d.catalog, profile: p, version: v}
-	asOf := d.presentOf(v)
+	in := inputs{decision: d, profile: p, version: v}
 	d.replay(p, v, in, asOf)
 	value := v.Definition.EvalWith(in, asOf)
 	if v.Scheduled() {
 		d.nextLook(p, v, in, asOf)
 	}
 	held := p.values[c.ID]
-	if held == nil {
-		// An audience that a profile was never in, and a trait that nothing was ever
-		// counted for, leave no trace (docs/concepts.md, values).
-		if c.Kind == query.Audience && !value.AsBool() || c.Kind == query.Trait && (value.IsNull() || value.Equal(v.Definition.Empty)) {
-			return false
-		}
-	} else if held.Value.Equal(value) {
+	if !changes(v, held, value) {
 		return false
 	}
-	p.values[c.ID] = &Held{Value: value, Since: d.now, Cause: d.cause, Changed: true}
-	p.Changes = append(p.Changes, Change{Computation: c, Value: value, At: d.now, Cause: d.cause})
-	reason := d.reason(c, value)
+	cause := d.causeOf(v)
+	p.values[c.ID] = &Held{Value: value, Since: d.now, Cause: cause, Changed: true}
+	p.Changes = append(p.Changes, Change{Computation: c, Value: value, At: d.now, Cause: cause})
+	reason := d.reason(v, value)
 	for _, conn := range c.Connections {
 		d.tell(p, conn, reason)
+		if why := p.targets(conn).Undeliverable; why != "" && !isOff(c.Kind, value) {
+			p.Messages = append(p.Messages, Message{
+				Connection: conn, ProfileID: p.ID, Bucket: p.Bucket, Value: value, At: d.now, Reason: reason, Undeliverable: why,
+			})
+		}
 	}
 	return true
 }
 
-// presentOf is the instant that a version is evaluated as of.
-func (d *decision) presentOf(v *Version) time.Time {
+// changes tells whether a value differs from what is held. An audience that a profile
+// was never in, and a trait that nothing was ever counted for, leave no trace
+// (docs/concepts.md, values).
+func changes(v *Version, held *Held, value query.Value) bool {
 	switch {
-	case !v.Scheduled():
-		return d.asOf
-	case v.Schedule == d.slot:
-		return d.slotAt
+	case held != nil:
+		return !held.Value.Equal(value)
+	case v.Computation.Kind == query.Audience:
+		return value.AsBool()
 	}
-	return v.AsOf
+	return !value.IsNull() && !value.Equal(v.Definition.Empty)
 }
 
 // replay asks the reference evaluator for the leaves that cannot be folded, where the
@@ -110,44 +111,67 @@ func (d *decision) replay(p *Profile, v *Version, in inputs, asOf time.Time) {
 		if leaf.Foldable || !d.replayAll && !p.stale[leaf.ID] {
 			continue
 		}
-		history := query.Profile{Traits: make(map[string]query.Value, len(leaf.Traits))}
-		for _, key := range leaf.Traits {
-			history.Traits[key] = in.Trait(key)
-		}
-		for _, e := range p.history {
-			if e.Arrival > leaf.SinceSeq && !e.Time.Before(leaf.Since) {
-				history.Events = append(history.Events, e)
-			}
-		}
+		history := leaf.past(p.history, in)
 		s := p.State(leaf)
-		s.Replayed = leaf.Eval(history, asOf)
-		s.NextLook, _ = leaf.NextChange(history, asOf)
-		s.Changed = true
+		answer := leaf.Eval(history, asOf)
+		next, _ := leaf.NextChange(history, asOf)
+		if !answer.Equal(s.Result(leaf.Leaf)) || !next.Equal(s.NextLook) {
+			s.Replayed, s.NextLook, s.Changed = answer, next, true
+		}
 		delete(p.stale, leaf.ID)
 	}
 }
 
-// nextLook stores when a relative date in a trait can turn the value without an event.
+// past is what the reference evaluator is given of a profile for the leaf.
+func (l *Leaf) past(history []*query.Event, in query.Inputs) query.Profile {
+	past := query.Profile{Traits: make(map[string]query.Value, len(l.Traits))}
+	for _, key := range l.Traits {
+		past.Traits[key] = in.Trait(key)
+	}
+	for _, e := range history {
+		if l.reaches(e) {
+			past.Events = append(past.Events, e)
+		}
+	}
+	return past
+}
+
+// nextLook stores when the clock alone can turn the value of a scheduled version.
 func (d *decision) nextLook(p *Profile, v *Version, in inputs, asOf time.Time) {
 	*p.look(v.Computation) = Look{Replace: true}
 	if at, ok := v.Definition.NextTraitChange(in, asOf); ok {
 		p.markDue(v.Computation, at)
 	}
 	for _, leaf := range v.Leaves {
-		if s := p.states[leaf.ID]; s != nil && !leaf.Foldable && !s.NextLook.IsZero() {
+		if s := p.State(leaf); !leaf.Foldable && !s.NextLook.IsZero() {
 			p.markDue(v.Computation, s.NextLook)
 		}
 	}
 }
 
-func (d *decision) reason(c *Computation, value query.Value) Reason {
+// brings tells whether this is the backfill that brings the version in.
+func (d *decision) brings(v *Version) bool {
+	return d.walks && d.running != nil && v.BackfillID == d.running.ID && v == v.Computation.Next
+}
+
+func (d *decision) causeOf(v *Version) Cause {
+	if d.brings(v) && v.Computation.Current != nil {
+		return CauseEdit
+	}
+	return d.cause
+}
+
+func (d *decision) reason(v *Version, value query.Value) Reason {
+	c := v.Computation
 	switch {
-	case d.cause == CauseBackfill:
+	case d.brings(v) && c.Current == nil:
 		return ReasonFirstSync
-	case d.cause == CauseEdit:
+	case d.brings(v):
 		return ReasonEdit
 	case d.cause == CauseMerge:
 		return ReasonMerge
+	case d.cause == CauseRepair:
+		return ReasonRepair
 	case c.Kind != query.Audience:
 		return ReasonChanged
 	case value.AsBool():
@@ -158,21 +182,19 @@ func (d *decision) reason(c *Computation, value query.Value) Reason {
 
 // tell queues what the connection has to hear of the profile.
 func (d *decision) tell(p *Profile, conn *Connection, reason Reason) {
-	var value query.Value
-	held := p.values[conn.Computation.ID]
-	if held != nil {
-		value = held.Value
-	}
-	targets := p.targets(conn)
-	for _, say := range diff(conn.Computation.Kind, value, targets.Combinations, p.told[conn.ID]) {
+	for _, say := range p.unsaid(conn) {
 		d.queue(p, conn, say, reason)
 	}
-	if held != nil && held.Changed && targets.Undeliverable != "" && !isOff(conn.Computation.Kind, value) {
-		p.Messages = append(p.Messages, Message{
-			Connection: conn, ProfileID: p.ID, Bucket: p.Bucket, Value: value, At: d.now, Reason: reason,
-			Undeliverable: targets.Undeliverable,
-		})
+}
+
+// unsaid is what the connection has to hear of the profile: the difference between the
+// ledger and the value.
+func (p *Profile) unsaid(conn *Connection) []announcement {
+	var value query.Value
+	if held := p.values[conn.Computation.ID]; held != nil {
+		value = held.Value
 	}
+	return diff(conn.Computation.Kind, value, p.targets(conn).Combinations, p.told[conn.ID])
 }
 
 func (d *decision) queue(p *Profile, conn *Connection, say announcement, reason Reason) {

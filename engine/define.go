@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -88,7 +90,7 @@ func (e *Engine) Define(ctx context.Context, definitions []Definition, now time.
 	var refused []*DefinitionError
 	err := e.repo.Transact(ctx, func(tx Tx) error {
 		refused = nil
-		if err := tx.CloseGate(ctx); err != nil {
+		if err := tx.CloseCatalog(ctx); err != nil {
 			return err
 		}
 		for _, def := range definitions {
@@ -129,44 +131,39 @@ func define(ctx context.Context, tx Tx, c *Catalog, def Definition, now time.Tim
 	if err != nil {
 		return err
 	}
-	old := c.byKey[def.Key]
 	comp := &Computation{
 		Key: def.Key, Name: def.Name, Description: def.Description, Kind: def.Kind,
 		IncludeAnonymous: def.IncludeAnonymous, IncludeHistorical: def.IncludeHistorical, BackfillDays: def.BackfillDays,
 		Status: Preparing, CreatedAt: now,
 	}
 	version := &Version{Computation: comp, Number: 1, Definition: compiled, Schedule: def.Schedule}
-	if old != nil {
-		if old.Kind != def.Kind {
-			return &DefinitionError{Key: def.Key, Message: fmt.Sprintf("it is a %s already and cannot become a %s; delete it first, or choose another key", old.Kind, def.Kind)}
-		}
-		if old.IncludeAnonymous != def.IncludeAnonymous {
-			return &DefinitionError{Key: def.Key, Message: "include_anonymous cannot be edited; delete the computation and define it anew under another key"}
-		}
-		if old.Next != nil && old.Next.BackfillID != 0 {
-			return &DefinitionError{Key: def.Key, Message: "it is locked while its backfill is under way; try again when that is complete"}
-		}
-		if before := old.newest(); before != nil {
-			if before.Definition.Text() == compiled.Text() && before.Schedule == def.Schedule {
-				version = nil
-			} else {
-				version.Number = before.Number + 1
-			}
-		}
-		comp.ID, comp.Status, comp.CreatedAt = old.ID, old.Status, old.CreatedAt
-	}
-	sinceSeq, since := int64(0), time.Time{}
-	if !def.IncludeHistorical {
-		if sinceSeq, err = tx.LastSeq(ctx); err != nil {
+	if old := c.byKey[def.Key]; old != nil {
+		if err := old.admits(def); err != nil {
 			return err
 		}
-	} else if def.BackfillDays > 0 {
-		since = comp.CreatedAt.AddDate(0, 0, -def.BackfillDays)
+		before := old.newest()
+		if before.computes(version) && old.reaches(comp) && old.tells(connections) {
+			version = nil
+		} else {
+			version.Number = before.Number + 1
+		}
+		if version != nil && old.Next != nil && old.Next.BackfillID != 0 {
+			return &DefinitionError{Key: def.Key, Message: "it is locked while its backfill is under way; try again when that is complete"}
+		}
+		comp.ID, comp.Status, comp.CreatedAt, comp.CreatedSeq = old.ID, old.Status, old.CreatedAt, old.CreatedSeq
+	} else if comp.CreatedSeq, err = tx.LastSeq(ctx); err != nil {
+		return err
 	}
 	if version != nil {
 		version.Leaves = make(map[string]*Leaf, len(compiled.Leaves))
 		for _, l := range compiled.Leaves {
-			leaf := &Leaf{Leaf: l, SinceSeq: sinceSeq, Since: since}
+			leaf := &Leaf{Leaf: l}
+			switch {
+			case !def.IncludeHistorical:
+				leaf.SinceSeq = comp.CreatedSeq
+			case def.BackfillDays > 0:
+				leaf.Since = comp.CreatedAt.AddDate(0, 0, -def.BackfillDays)
+			}
 			if len(l.Windows) > 0 {
 				leaf.Schedule = def.Schedule
 			}
@@ -174,6 +171,37 @@ func define(ctx context.Context, tx Tx, c *Catalog, def Definition, now time.Tim
 		}
 	}
 	return tx.SaveComputation(ctx, comp, version, connections, now)
+}
+
+// admits tells whether a definition may be an edit of the computation.
+func (comp *Computation) admits(def Definition) error {
+	if comp.Kind != def.Kind {
+		return &DefinitionError{Key: def.Key, Message: fmt.Sprintf("it is a %s already and cannot become a %s; delete it first, or choose another key", comp.Kind, def.Kind)}
+	}
+	if comp.IncludeAnonymous != def.IncludeAnonymous {
+		return &DefinitionError{Key: def.Key, Message: "include_anonymous cannot be edited; delete the computation and define it anew under another key"}
+	}
+	return nil
+}
+
+// computes tells whether another version would be the same.
+func (v *Version) computes(o *Version) bool {
+	return v.Definition.Text() == o.Definition.Text() && v.Schedule == o.Schedule
+}
+
+// reaches tells whether both look at the same part of the history.
+func (comp *Computation) reaches(o *Computation) bool {
+	return comp.IncludeHistorical == o.IncludeHistorical && (!comp.IncludeHistorical || comp.BackfillDays == o.BackfillDays)
+}
+
+// tells tells whether everybody whom the connections tell hears the values already: a new
+// one has to be told those of all profiles, for which the walk of a new version is the way.
+func (comp *Computation) tells(connections []*Connection) bool {
+	return !slices.ContainsFunc(connections, func(n *Connection) bool {
+		return !slices.ContainsFunc(comp.Connections, func(o *Connection) bool {
+			return o.Destination.ID == n.Destination.ID && o.Strategy == n.Strategy
+		})
+	})
 }
 
 // complete fills in defaults and checks what does not need the query.
@@ -243,7 +271,7 @@ func (c *Catalog) connect(def Definition) ([]*Connection, error) {
 func (e *Engine) Remove(ctx context.Context, key string, now time.Time) (bool, error) {
 	found := false
 	err := e.repo.Transact(ctx, func(tx Tx) error {
-		if err := tx.CloseGate(ctx); err != nil {
+		if err := tx.CloseCatalog(ctx); err != nil {
 			return err
 		}
 		c, err := tx.Catalog(ctx)
@@ -254,7 +282,13 @@ func (e *Engine) Remove(ctx context.Context, key string, now time.Time) (bool, e
 		if found = comp != nil; !found {
 			return nil
 		}
-		return tx.DeleteComputation(ctx, comp, now)
+		var first *Backfill
+		if comp.Current == nil {
+			if first = c.Backfill; first == nil || comp.Next.BackfillID != first.ID {
+				first = &Backfill{MaxProfileID: math.MaxInt64} // it has not begun
+			}
+		}
+		return tx.DeleteComputation(ctx, comp, first, now)
 	})
 	if err != nil {
 		return false, fmt.Errorf("remove %s: %w", key, err)

@@ -14,14 +14,24 @@ type Engine struct {
 	repo    Repository
 	rules   *identity.Rules
 	catalog atomic.Pointer[Catalog]
+	chunk   int
 }
+
+// chunkOfProfiles is how many profiles a slot, a backfill or a verification holds in
+// memory at once, unless SetChunk says otherwise.
+const chunkOfProfiles = 2000
 
 // New returns an engine that works on the repository and joins identities by the rules.
 func New(repo Repository, rules *identity.Rules) *Engine {
-	return &Engine{repo: repo, rules: rules}
+	return &Engine{repo: repo, rules: rules, chunk: chunkOfProfiles}
 }
 
-// current is the catalog as of the transaction, read anew only if it has changed.
+// SetChunk sets how many profiles a slot, a backfill or a verification holds in memory at
+// once; 2,000 unless it is called. It is called before the engine is used.
+func (e *Engine) SetChunk(profiles int) { e.chunk = max(profiles, 1) }
+
+// current is the catalog, read anew only if it has changed. The transaction must have
+// shared the gate or the catalog, so that it stays as it is.
 func (e *Engine) current(ctx context.Context, tx Tx) (*Catalog, error) {
 	version, err := tx.CatalogVersion(ctx)
 	if err != nil {
@@ -42,6 +52,9 @@ func (e *Engine) current(ctx context.Context, tx Tx) (*Catalog, error) {
 func (e *Engine) Catalog(ctx context.Context) (*Catalog, error) {
 	var c *Catalog
 	err := e.repo.Transact(ctx, func(tx Tx) (err error) {
+		if err := tx.ShareCatalog(ctx); err != nil {
+			return err
+		}
 		c, err = e.current(ctx, tx)
 		return err
 	})

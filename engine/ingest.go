@@ -101,10 +101,12 @@ type arrival struct {
 type work struct {
 	*Profile
 	joined bool // has an id that it did not have before
-	known  bool // has become eligible where anonymous profiles are not
 	losers []*Profile
 	start  []*Computation
 	folds  []foldOf
+	// rebuild holds the states of leaves that a backfill is building and that are folded
+	// anew because of a merge; see ingestion.rebuilding.
+	rebuild map[*Leaf]*State
 }
 
 type foldOf struct {
@@ -214,12 +216,12 @@ func (in *ingestion) takeEvent(w *work, a *arrival) {
 	for _, leaf := range use.fold {
 		if leaf.counts(e) {
 			w.folds = append(w.folds, foldOf{leaf, e})
-			in.concern(w, in.catalog.leaves[leaf.ID])
+			in.concern(w, in.catalog.leaves[leaf.ID].readers)
 		}
 	}
 	for _, leaf := range use.replay {
 		w.markStale(leaf)
-		in.concern(w, in.catalog.leaves[leaf.ID])
+		in.concern(w, in.catalog.leaves[leaf.ID].readers)
 	}
 	w.history = append(w.history, e)
 }
@@ -270,20 +272,9 @@ func (in *ingestion) concern(w *work, computations []*Computation) {
 
 // decide folds the events and settles every profile.
 func (in *ingestion) decide() {
-	d := &decision{catalog: in.catalog, running: in.running, now: in.now, asOf: in.now}
+	d := &decision{catalog: in.catalog, running: in.running, now: in.now}
 	for _, w := range in.order {
-		for _, loser := range w.losers {
-			for _, s := range loser.states {
-				target := w.State(s.Leaf)
-				target.Merge(s.Leaf.Leaf, s.State)
-				target.Changed = true
-			}
-		}
-		for _, f := range w.folds {
-			s := w.State(f.leaf)
-			s.Add(f.leaf.Leaf, f.event)
-			s.Changed = true
-		}
+		w.fold(in.catalog)
 		d.cause = CauseEvent
 		if w.merged {
 			d.cause = CauseMerge
@@ -292,6 +283,22 @@ func (in *ingestion) decide() {
 		if w.joined || w.merged {
 			in.tellAll(d, w)
 		}
+	}
+}
+
+// fold brings the states of the leaves up to date.
+func (w *work) fold(c *Catalog) {
+	for _, loser := range w.losers {
+		w.takeStates(c, loser)
+	}
+	for leaf, state := range w.rebuild {
+		target := w.State(leaf)
+		target.State, target.Changed = *state, true
+	}
+	for _, f := range w.folds {
+		s := w.State(f.leaf)
+		s.Add(f.leaf.Leaf, f.event)
+		s.Changed = true
 	}
 }
 
@@ -336,7 +343,7 @@ func (in *ingestion) write(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := in.tx.Save(ctx, profiles); err != nil {
+	if err := in.tx.Save(ctx, in.catalog, profiles); err != nil {
 		return err
 	}
 	return in.tx.Enqueue(ctx, profiles, in.now)

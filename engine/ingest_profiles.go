@@ -147,13 +147,12 @@ func (in *ingestion) open(graph *identity.Graph, before map[identity.ProfileID]i
 		w := &work{Profile: NewProfile(int64(id), now.Links)}
 		w.born = !stored
 		w.joined = stored && len(now.Links) > len(was.Links)
-		w.known = stored && !identity.Eligible(was.Links, false) && identity.Eligible(now.Links, false)
 		in.works[w.ID] = w
 		in.order = append(in.order, w)
 	}
 	for _, m := range diff.Merged {
 		w := in.works[int64(m.Survivor)]
-		w.merged = true
+		w.merged, w.born = true, false
 		w.losers = append(w.losers, NewProfile(int64(m.Loser), nil))
 	}
 	for _, w := range in.order {
@@ -161,20 +160,53 @@ func (in *ingestion) open(graph *identity.Graph, before map[identity.ProfileID]i
 		case w.born:
 			in.concern(w, in.catalog.onBirth)
 		case w.merged:
-			in.concern(w, in.catalog.Computations)
-			for _, comp := range in.catalog.Computations {
-				for _, v := range in.catalog.versions(comp) {
-					for _, leaf := range v.Leaves {
-						if !leaf.Foldable {
-							w.markStale(leaf)
-						}
-					}
+			for _, c := range in.catalog.Computations {
+				in.reconsider(w, c)
+			}
+		case w.joined:
+			// What may hold the profile from now on has never looked at it.
+			was := before[identity.ProfileID(w.ID)].Links
+			for _, c := range in.catalog.Computations {
+				if identity.Eligible(w.Links, c.IncludeAnonymous) && !identity.Eligible(was, c.IncludeAnonymous) {
+					in.reconsider(w, c)
 				}
 			}
-		case w.known:
-			for _, c := range in.catalog.Computations {
-				if !c.IncludeAnonymous {
-					in.concern(w, []*Computation{c})
+		}
+	}
+}
+
+// reconsider has a computation evaluated, also those of its leaves that are replayed.
+func (in *ingestion) reconsider(w *work, c *Computation) {
+	in.concern(w, []*Computation{c})
+	for _, v := range in.catalog.versions(c) {
+		for _, leaf := range v.Leaves {
+			if !leaf.Foldable {
+				w.markStale(leaf)
+			}
+		}
+	}
+}
+
+// rebuilding says which leaves have to be folded anew for a profile that took others in
+// while a backfill runs. States of a leaf that is being built can only be merged where
+// the walk has done all of the profiles, or none.
+func (in *ingestion) rebuilding(w *work) {
+	if in.running == nil || len(w.losers) == 0 {
+		return
+	}
+	alike := true
+	for _, loser := range w.losers {
+		alike = alike && in.running.Covers(loser) == in.running.Covers(w.Profile)
+	}
+	if alike {
+		return
+	}
+	w.rebuild = make(map[*Leaf]*State)
+	for _, c := range in.catalog.Computations {
+		for _, v := range in.catalog.versions(c) {
+			for _, leaf := range v.Leaves {
+				if leaf.Foldable && !leaf.Built {
+					w.rebuild[leaf] = &State{}
 				}
 			}
 		}
@@ -197,51 +229,60 @@ func (in *ingestion) load(ctx context.Context) error {
 	var replayed []int64
 	var names []string
 	for _, w := range in.order {
-		want, replays := Want{Profile: w.Profile}, false
+		in.rebuilding(w)
+		want, reads := Want{Profile: w.Profile}, len(names)
 		for _, c := range w.start {
 			p := in.catalog.plans[c]
 			want.add(p)
-			for _, name := range p.names {
-				names = appendNew(names, name)
-				replays = true
-			}
+			names = append(names, p.names...)
 		}
 		for _, f := range w.folds {
-			want.Leaves = appendNew(want.Leaves, f.leaf)
+			want.Events = appendNew(want.Events, f.leaf.Event)
+		}
+		for leaf := range w.rebuild {
+			names = append(names, leaf.Event)
 		}
 		if w.joined || w.merged {
 			for _, c := range in.catalog.Computations {
 				want.Computations = appendNew(want.Computations, c)
-				want.Connections = append(want.Connections, c.Connections...)
+				for _, conn := range c.Connections {
+					want.Connections = appendNew(want.Connections, conn)
+				}
 			}
 		}
 		if !w.born || len(want.Traits) > 0 {
 			wants = append(wants, want)
 		}
 		for _, loser := range w.losers {
-			wants = append(wants, Want{Profile: loser, Leaves: want.Leaves})
+			wants = append(wants, Want{Profile: loser, Events: want.Events})
 		}
-		if replays && !w.born {
+		if len(names) > reads && !w.born {
 			replayed = append(replayed, w.ID)
 		}
 	}
 	if err := in.tx.Load(ctx, wants); err != nil {
 		return fmt.Errorf("load %d profiles: %w", len(wants), err)
 	}
-	if len(replayed) == 0 || len(names) == 0 {
+	if len(replayed) == 0 {
 		return nil
 	}
-	return in.tx.History(ctx, HistoryQuery{Profiles: replayed, Names: names}, func(id int64, e *query.Event) error {
+	slices.Sort(names)
+	return in.tx.History(ctx, HistoryQuery{Profiles: replayed, Names: slices.Compact(names)}, func(id int64, e *query.Event) error {
 		w := in.works[id]
 		w.history = append(w.history, e)
+		for leaf, s := range w.rebuild {
+			if e.Name == leaf.Event && leaf.builds(e, in.running.Covers(w.Profile)) {
+				s.Add(leaf.Leaf, e)
+			}
+		}
 		return nil
 	})
 }
 
 // add includes what a plan needs.
 func (w *Want) add(p *plan) {
-	for _, l := range p.leaves {
-		w.Leaves = appendNew(w.Leaves, l)
+	for _, name := range p.events {
+		w.Events = appendNew(w.Events, name)
 	}
 	for _, c := range p.computations {
 		w.Computations = appendNew(w.Computations, c)

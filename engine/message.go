@@ -21,6 +21,7 @@ const (
 	ReasonEdit      Reason = "definition_edit"
 	ReasonResync    Reason = "resync"
 	ReasonCleanup   Reason = "cleanup"
+	ReasonRepair    Reason = "repair" // verification found that the destination had not heard it
 )
 
 // Form is the kind of call by which something is told.

@@ -18,7 +18,7 @@ type Profile struct {
 	merged bool // took in another profile in this transaction
 
 	traits  map[string]query.Value
-	states  map[int64]*LeafState       // by leaf
+	groups  map[string]*stateGroup     // states of leaves, by event
 	values  map[int64]*Held            // by computation
 	told    map[int64]map[string]*Told // by connection, by id combination
 	stale   map[int64]bool             // leaves whose stored answer may not hold any more
@@ -27,15 +27,10 @@ type Profile struct {
 	due    map[int64]*Look                // by computation
 	fanout map[fanoutKey]identity.Targets // worked out once per transaction
 
+	fault error // found in what is stored; the profile must not be saved
+
 	Changes  []Change  // of values, in order
 	Messages []Message // to be queued, in order
-}
-
-// LeafState is a profile's state of a leaf, with what the store needs to know to write it.
-type LeafState struct {
-	State
-	Leaf    *Leaf
-	Changed bool
 }
 
 // Held is a profile's value of a computation: JSON true or false for an audience
@@ -85,7 +80,7 @@ type fanoutKey struct {
 func NewProfile(id int64, links []identity.Link) *Profile {
 	return &Profile{
 		ID: id, Bucket: ProfileBucket(id), Links: links,
-		states: make(map[int64]*LeafState), values: make(map[int64]*Held),
+		groups: make(map[string]*stateGroup), values: make(map[int64]*Held),
 	}
 }
 
@@ -111,25 +106,6 @@ func (p *Profile) SetTold(connectionID int64, ids string, t Told) {
 		p.told[connectionID] = lines
 	}
 	lines[ids] = &t
-}
-
-// State is the profile's state of a leaf, that of no events if none is stored.
-func (p *Profile) State(l *Leaf) *LeafState {
-	s := p.states[l.ID]
-	if s == nil {
-		s = &LeafState{Leaf: l}
-		p.states[l.ID] = s
-	}
-	return s
-}
-
-// ChangedStates are the states to be written.
-func (p *Profile) ChangedStates(yield func(*LeafState) bool) {
-	for _, s := range p.states {
-		if s.Changed && !yield(s) {
-			return
-		}
-	}
 }
 
 // ChangedValues are the values to be written, by computation.
@@ -169,6 +145,10 @@ type Look struct {
 
 // Looks are the marks to be written, by computation.
 func (p *Profile) Looks() map[int64]*Look { return p.due }
+
+// atOnce is an instant before every slot: the next one looks at the profile, whichever it
+// is, even one whose instant has passed and that has not been run yet.
+var atOnce = time.Unix(0, 0).UTC()
 
 // markDue asks the computation's first slot at or after the instant to look at the
 // profile; an earlier mark of this transaction stays.
@@ -215,27 +195,25 @@ func (p *Profile) targets(c *Connection) identity.Targets {
 
 // inputs gives a version's definition the profile's values.
 type inputs struct {
-	catalog *Catalog
+	*decision
 	profile *Profile
 	version *Version
 }
 
-// Trait is the value of a computation with this key, else of the profile's trait.
+// Trait is the value of the computation with this key if one serves the profile, else of
+// the profile's trait.
 func (in inputs) Trait(key string) query.Value {
-	if c := in.catalog.byKey[key]; c != nil {
-		if h := in.profile.values[c.ID]; h != nil {
-			return h.Value
-		}
-		return query.Null()
+	c := in.catalog.byKey[key]
+	if c == nil || in.catalog.versionFor(c, in.profile, in.running) == nil {
+		return in.profile.traits[key]
 	}
-	return in.profile.traits[key]
+	if h := in.profile.values[c.ID]; h != nil {
+		return h.Value
+	}
+	return query.Null()
 }
 
 // Leaf is the value of a leaf from its state.
 func (in inputs) Leaf(l *query.Leaf) query.Value {
-	s := in.profile.states[in.version.Leaves[l.Text].ID]
-	if s == nil {
-		s = &LeafState{}
-	}
-	return s.Result(l)
+	return in.profile.State(in.version.Leaves[l.Text]).Result(l)
 }

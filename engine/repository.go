@@ -27,9 +27,15 @@ type Repository interface {
 // Tx is one transaction. Whatever is read of a profile is read after it was locked.
 type Tx interface {
 	// ShareGate lets this transaction in together with other ingesting ones; CloseGate
-	// waits until all of them are over and keeps new ones out until the end of this one.
+	// waits until all of them are over and keeps new ones out until the end of this one,
+	// so that it is short. With the gate shared the definitions stay as they are.
 	ShareGate(ctx context.Context) error
 	CloseGate(ctx context.Context) error
+	// ShareCatalog keeps the definitions as they are until the end of this transaction,
+	// without holding anybody up at the gate: it is for those that take long. CloseCatalog
+	// waits for them, closes the gate, and then the definitions may be changed.
+	ShareCatalog(ctx context.Context) error
+	CloseCatalog(ctx context.Context) error
 
 	// CatalogVersion is the number that every change of the definitions raises.
 	CatalogVersion(ctx context.Context) (int64, error)
@@ -66,7 +72,7 @@ type Tx interface {
 	// DropStates removes all states of profiles that are no more.
 	DropStates(ctx context.Context, ids []int64) error
 	// Save writes what has changed of the profiles: states, values, ledger, history, due looks.
-	Save(ctx context.Context, profiles []*Profile) error
+	Save(ctx context.Context, c *Catalog, profiles []*Profile) error
 
 	// NewSeqs draws n places in the order of arrival, ascending and higher than all before
 	// for every profile that is locked.
@@ -84,12 +90,12 @@ type Tx interface {
 	ScanEvents(ctx context.Context, s EventScan, yield func(profileID int64, e *query.Event) error) error
 	// LockMarks reads how far the states of leaves have come, and keeps other slots off them.
 	LockMarks(ctx context.Context, leaves []int64) (map[int64]Mark, error)
-	// LastSlot is the latest instant that any of the versions' values are as of, and keeps
-	// other slots of them waiting.
-	LastSlot(ctx context.Context, versions []*Version) (time.Time, error)
+	// LockVersions reads the instants that the values of scheduled versions are as of, and
+	// keeps other slots of them waiting.
+	LockVersions(ctx context.Context, versions []*Version) (map[*Version]time.Time, error)
 	// SetMarks stores how far they are now, and the instant that the versions' values are as of.
 	SetMarks(ctx context.Context, marks map[int64]Mark, versions []*Version, asOf time.Time) error
-	// Due finds the profiles that versions must look at by the instant.
+	// Due finds the profiles that versions must look at by the instant, that included.
 	Due(ctx context.Context, versions []*Version, by time.Time, yield func(profileID, computationID int64)) error
 	// RecordSlot notes what a slot did for each computation.
 	RecordSlot(ctx context.Context, versions []*Version, slot, now time.Time, result SlotResult) error
@@ -100,7 +106,7 @@ type Tx interface {
 	StartBackfill(ctx context.Context, versions []*Version, cut int64, asOf map[string]time.Time, now time.Time) error
 	// LockBackfill locks and reads the running backfill; nil: none runs.
 	LockBackfill(ctx context.Context) (*Backfill, error)
-	// NextProfiles locks the next profiles of the walk and reads their ids.
+	// NextProfiles locks the next profiles of the walk, at most n, and reads their ids.
 	NextProfiles(ctx context.Context, b *Backfill, n int) ([]identity.Profile, error)
 	// SetBackfill stores the progress and adds to what the runs did.
 	SetBackfill(ctx context.Context, b *Backfill, tallies []*Tally) error
@@ -109,17 +115,19 @@ type Tx interface {
 
 	// SaveComputation creates or edits a computation; version nil: its definition stays.
 	SaveComputation(ctx context.Context, c *Computation, version *Version, connections []*Connection, now time.Time) error
-	// DeleteComputation retires a computation and makes its values plain traits.
-	DeleteComputation(ctx context.Context, c *Computation, now time.Time) error
+	// DeleteComputation retires a computation and makes its values plain traits, also where
+	// it has none: what such a trait was before is gone. first, if not nil, is the backfill
+	// that is bringing the computation in; profiles that it has not done keep their trait.
+	DeleteComputation(ctx context.Context, c *Computation, first *Backfill, now time.Time) error
 
-	// History reads events of profiles, ordered by profile.
+	// History reads events of profiles, in any order.
 	History(ctx context.Context, h HistoryQuery, yield func(profileID int64, e *query.Event) error) error
 }
 
 // Want is what has to be known of a profile.
 type Want struct {
 	Profile      *Profile
-	Leaves       []*Leaf        // their states
+	Events       []string       // the states of the leaves over these
 	Computations []*Computation // their values
 	Connections  []*Connection  // their ledgers
 	Traits       []string       // trait keys

@@ -32,7 +32,7 @@ CREATE TABLE event_names (
     event_name_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name          text NOT NULL UNIQUE
 );
-COMMENT ON TABLE event_names IS 'Every event name ever seen, so that an event stores a number.';
+COMMENT ON TABLE event_names IS 'Every event name ever seen or asked for by a definition, so that an event stores a number.';
 COMMENT ON COLUMN event_names.event_name_id IS 'Number of the name.';
 COMMENT ON COLUMN event_names.name IS 'The name as sent; page and screen calls are Page Viewed and Screen Viewed.';
 
@@ -67,6 +67,7 @@ CREATE TABLE computations (
     status_reason      text,
     version            integer NOT NULL DEFAULT 0 CHECK (version >= 0),
     created_at         timestamptz NOT NULL,
+    created_seq        bigint NOT NULL,
     deleted_at         timestamptz,
     CHECK ((status = 'deleted') = (deleted_at IS NOT NULL))
 );
@@ -84,6 +85,7 @@ COMMENT ON COLUMN computations.status IS 'preparing (waits for its backfill), ba
 COMMENT ON COLUMN computations.status_reason IS 'Why it is in this status, where that is not obvious.';
 COMMENT ON COLUMN computations.version IS 'Version of the definition that serves all profiles; 0 before the first backfill is complete.';
 COMMENT ON COLUMN computations.created_at IS 'When it was defined.';
+COMMENT ON COLUMN computations.created_seq IS 'Last place in the order of arrival when it was defined: later events are received after its creation.';
 COMMENT ON COLUMN computations.deleted_at IS 'When it was deleted; its last values became plain traits.';
 
 CREATE TABLE computation_versions (

@@ -2,21 +2,17 @@
 SET LOCAL search_path TO muster;
 
 CREATE TABLE leaf_states (
-    bucket     integer NOT NULL,
-    profile_id bigint NOT NULL,
-    leaf_id    bigint NOT NULL,
-    n          bigint NOT NULL,
-    total      numeric,
-    state      bytea,
-    PRIMARY KEY (bucket, profile_id, leaf_id)
+    bucket        integer NOT NULL,
+    profile_id    bigint NOT NULL,
+    event_name_id bigint NOT NULL,
+    states        bytea NOT NULL,
+    PRIMARY KEY (bucket, profile_id, event_name_id)
 ) WITH (fillfactor = 75);
-COMMENT ON TABLE leaf_states IS 'What a profile''s events amount to for a leaf, in a form to which events are added and from which they are subtracted.';
+COMMENT ON TABLE leaf_states IS 'What a profile''s events of one name amount to, for every leaf over them, in a form to which events are added and from which they are taken out.';
 COMMENT ON COLUMN leaf_states.bucket IS 'Bucket of the profile.';
 COMMENT ON COLUMN leaf_states.profile_id IS 'The profile.';
-COMMENT ON COLUMN leaf_states.leaf_id IS 'The leaf.';
-COMMENT ON COLUMN leaf_states.n IS 'How many events (count) or values (every other reducer) are in it.';
-COMMENT ON COLUMN leaf_states.total IS 'Sum of the values, for sum and avg.';
-COMMENT ON COLUMN leaf_states.state IS 'What the other reducers need, in a compact binary form.';
+COMMENT ON COLUMN leaf_states.event_name_id IS 'Name of the events, see event_names.';
+COMMENT ON COLUMN leaf_states.states IS 'List of leaf and state in a compact binary form (docs/design.md, states).';
 
 CREATE TABLE computed_values (
     bucket         integer NOT NULL,
@@ -68,7 +64,7 @@ COMMENT ON TABLE due_evaluations IS 'Which profile a scheduled computation must 
 COMMENT ON COLUMN due_evaluations.bucket IS 'Bucket of the profile.';
 COMMENT ON COLUMN due_evaluations.profile_id IS 'The profile.';
 COMMENT ON COLUMN due_evaluations.computation_id IS 'The computation.';
-COMMENT ON COLUMN due_evaluations.due_at IS 'The first slot at or after this instant looks at it.';
+COMMENT ON COLUMN due_evaluations.due_at IS 'The first slot at or after this instant looks at it; 1970: the next slot, whichever it is.';
 
 CREATE TABLE slots (
     schedule    text NOT NULL,

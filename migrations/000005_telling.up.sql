@@ -51,7 +51,7 @@ COMMENT ON COLUMN queue.ids IS 'The combination of ids that the call carries.';
 COMMENT ON COLUMN queue.value IS 'The value.';
 COMMENT ON COLUMN queue.told IS 'Which message to this combination it is; with the other columns it makes the message id.';
 COMMENT ON COLUMN queue.at IS 'Time in the message.';
-COMMENT ON COLUMN queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup.';
+COMMENT ON COLUMN queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair.';
 COMMENT ON COLUMN queue.queued_at IS 'When it was queued.';
 
 CREATE TABLE queue_positions (

@@ -98,6 +98,7 @@ CREATE TABLE muster.computations (
     status_reason text,
     version integer DEFAULT 0 NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    created_seq bigint NOT NULL,
     deleted_at timestamp with time zone,
     CONSTRAINT computations_backfill_days_check CHECK (((backfill_days >= 1) AND (backfill_days <= 36500))),
     CONSTRAINT computations_check CHECK (((status = 'deleted'::text) = (deleted_at IS NOT NULL))),
@@ -133,6 +134,8 @@ COMMENT ON COLUMN muster.computations.status_reason IS 'Why it is in this status
 COMMENT ON COLUMN muster.computations.version IS 'Version of the definition that serves all profiles; 0 before the first backfill is complete.';
 
 COMMENT ON COLUMN muster.computations.created_at IS 'When it was defined.';
+
+COMMENT ON COLUMN muster.computations.created_seq IS 'Last place in the order of arrival when it was defined: later events are received after its creation.';
 
 COMMENT ON COLUMN muster.computations.deleted_at IS 'When it was deleted; its last values became plain traits.';
 
@@ -458,7 +461,7 @@ CREATE TABLE muster.event_names (
     name text NOT NULL
 );
 
-COMMENT ON TABLE muster.event_names IS 'Every event name ever seen, so that an event stores a number.';
+COMMENT ON TABLE muster.event_names IS 'Every event name ever seen or asked for by a definition, so that an event stores a number.';
 
 COMMENT ON COLUMN muster.event_names.event_name_id IS 'Number of the name.';
 
@@ -766,7 +769,7 @@ COMMENT ON COLUMN muster.queue.told IS 'Which message to this combination it is;
 
 COMMENT ON COLUMN muster.queue.at IS 'Time in the message.';
 
-COMMENT ON COLUMN muster.queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup.';
+COMMENT ON COLUMN muster.queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair.';
 
 COMMENT ON COLUMN muster.queue.queued_at IS 'When it was queued.';
 
@@ -1332,7 +1335,7 @@ COMMENT ON COLUMN muster.due_evaluations.profile_id IS 'The profile.';
 
 COMMENT ON COLUMN muster.due_evaluations.computation_id IS 'The computation.';
 
-COMMENT ON COLUMN muster.due_evaluations.due_at IS 'The first slot at or after this instant looks at it.';
+COMMENT ON COLUMN muster.due_evaluations.due_at IS 'The first slot at or after this instant looks at it; 1970: the next slot, whichever it is.';
 
 ALTER TABLE muster.event_names ALTER COLUMN event_name_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.event_names_event_name_id_seq
@@ -1382,26 +1385,20 @@ ALTER TABLE muster.identity_violations ALTER COLUMN violation_id ADD GENERATED A
 CREATE TABLE muster.leaf_states (
     bucket integer NOT NULL,
     profile_id bigint NOT NULL,
-    leaf_id bigint NOT NULL,
-    n bigint NOT NULL,
-    total numeric,
-    state bytea
+    event_name_id bigint NOT NULL,
+    states bytea NOT NULL
 )
 WITH (fillfactor='75');
 
-COMMENT ON TABLE muster.leaf_states IS 'What a profile''s events amount to for a leaf, in a form to which events are added and from which they are subtracted.';
+COMMENT ON TABLE muster.leaf_states IS 'What a profile''s events of one name amount to, for every leaf over them, in a form to which events are added and from which they are taken out.';
 
 COMMENT ON COLUMN muster.leaf_states.bucket IS 'Bucket of the profile.';
 
 COMMENT ON COLUMN muster.leaf_states.profile_id IS 'The profile.';
 
-COMMENT ON COLUMN muster.leaf_states.leaf_id IS 'The leaf.';
+COMMENT ON COLUMN muster.leaf_states.event_name_id IS 'Name of the events, see event_names.';
 
-COMMENT ON COLUMN muster.leaf_states.n IS 'How many events (count) or values (every other reducer) are in it.';
-
-COMMENT ON COLUMN muster.leaf_states.total IS 'Sum of the values, for sum and avg.';
-
-COMMENT ON COLUMN muster.leaf_states.state IS 'What the other reducers need, in a compact binary form.';
+COMMENT ON COLUMN muster.leaf_states.states IS 'List of leaf and state in a compact binary form (docs/design.md, states).';
 
 CREATE TABLE muster.leaves (
     leaf_id bigint NOT NULL,
@@ -1689,7 +1686,7 @@ ALTER TABLE ONLY muster.identity_violations
     ADD CONSTRAINT identity_violations_pkey PRIMARY KEY (bucket, profile_id, violation_id);
 
 ALTER TABLE ONLY muster.leaf_states
-    ADD CONSTRAINT leaf_states_pkey PRIMARY KEY (bucket, profile_id, leaf_id);
+    ADD CONSTRAINT leaf_states_pkey PRIMARY KEY (bucket, profile_id, event_name_id);
 
 ALTER TABLE ONLY muster.leaves
     ADD CONSTRAINT leaves_pkey PRIMARY KEY (leaf_id);

@@ -15,7 +15,7 @@ const backfillColumns = `backfill_id, cut, max_profile_id, at_bucket, at_profile
 
 func scanBackfill(row pgx.Row) (*engine.Backfill, error) {
 	var b engine.Backfill
-	err := row.Scan(&b.ID, &b.Cut, &b.MaxProfileID, &b.AtBucket, &b.AtProfileID, &b.Total, &b.Done, &b.EventsRead, &b.StartedAt)
+	err := row.Scan(&b.ID, &b.Cut, &b.MaxProfileID, &b.At.Bucket, &b.At.ProfileID, &b.Total, &b.Done, &b.EventsRead, &b.StartedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -65,9 +65,10 @@ func (t *tx) StartBackfill(ctx context.Context, versions []*engine.Version, cut 
 				return err
 			}
 		}
-		// A new leaf with a window joins the others of its schedule at their mark.
+		// A new leaf with a window joins the others of its schedule at their mark. One
+		// without counts what comes from now on.
 		_, err = t.Exec(ctx, `
-			UPDATE leaves l SET cut = coalesce(o.cut, $3), as_of = CASE WHEN l.schedule = '' THEN NULL ELSE v.as_of END
+			UPDATE leaves l SET cut = CASE WHEN l.schedule = '' THEN $3 ELSE coalesce(o.cut, $3) END, as_of = CASE WHEN l.schedule = '' THEN NULL ELSE v.as_of END
 			FROM version_leaves r
 			JOIN computation_versions v USING (computation_id, version)
 			LEFT JOIN LATERAL (SELECT max(x.cut) AS cut FROM leaves x WHERE x.schedule = v.schedule AND x.schedule <> '' AND x.built) o ON true
@@ -89,7 +90,7 @@ func (t *tx) StartBackfill(ctx context.Context, versions []*engine.Version, cut 
 func (t *tx) SetBackfill(ctx context.Context, b *engine.Backfill, tallies []*engine.Tally) error {
 	_, err := t.Exec(ctx, `
 		UPDATE backfills SET at_bucket = $2, at_profile_id = $3, profiles_done = $4, events_read = $5 WHERE backfill_id = $1`,
-		b.ID, b.AtBucket, b.AtProfileID, b.Done, b.EventsRead)
+		b.ID, b.At.Bucket, b.At.ProfileID, b.Done, b.EventsRead)
 	if err != nil {
 		return err
 	}
@@ -128,6 +129,9 @@ func (t *tx) FinishBackfill(ctx context.Context, now time.Time) error {
 		SELECT r.leaf_id FROM version_leaves r JOIN computation_versions v USING (computation_id, version) WHERE v.backfill_id = $1)`, b.ID)
 	batch.Queue(`UPDATE computations c SET version = v.version, status = CASE WHEN c.status = 'backfilling' THEN 'live' ELSE c.status END
 		FROM computation_versions v WHERE v.computation_id = c.computation_id AND v.backfill_id = $1 AND v.version > c.version`, b.ID)
+	// What is realtime now has no slots to wait for.
+	batch.Queue(`DELETE FROM due_evaluations d USING computation_versions v
+		WHERE v.backfill_id = $1 AND v.schedule = '' AND d.computation_id = v.computation_id`, b.ID)
 	batch.Queue(`UPDATE runs SET finished_at = $2 WHERE kind = 'backfill' AND finished_at IS NULL AND computation_id IN (
 		SELECT computation_id FROM computation_versions WHERE backfill_id = $1)`, b.ID, now)
 	batch.Queue(`UPDATE backfills SET status = 'done', finished_at = $2 WHERE backfill_id = $1`, b.ID, now)
@@ -141,8 +145,8 @@ func (t *tx) FinishBackfill(ctx context.Context, now time.Time) error {
 }
 
 // dropLeaves forgets leaves that no definition reads any more: their states are not kept
-// up to date, so a later definition must not find them. The states themselves are
-// swept out by housekeeping.
+// up to date, so a later definition must not find them. The states themselves go when
+// their profile's are next written.
 func (t *tx) dropLeaves(ctx context.Context) error {
 	var b pgx.Batch
 	b.Queue(`DELETE FROM version_leaves r USING computations c

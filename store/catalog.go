@@ -71,7 +71,7 @@ func (t *tx) readDestinations(ctx context.Context) ([]*engine.Destination, error
 func (t *tx) readComputations(ctx context.Context) ([]*engine.Computation, error) {
 	rows, err := t.Query(ctx, `
 		SELECT computation_id, key, name, description, kind, include_anonymous, include_historical,
-			coalesce(backfill_days, 0), status, coalesce(status_reason, ''), created_at
+			coalesce(backfill_days, 0), status, coalesce(status_reason, ''), created_at, created_seq
 		FROM computations WHERE status IN ('preparing', 'backfilling', 'live') ORDER BY computation_id`)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (t *tx) readComputations(ctx context.Context) ([]*engine.Computation, error
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*engine.Computation, error) {
 		var c engine.Computation
 		return &c, row.Scan(&c.ID, &c.Key, &c.Name, &c.Description, &c.Kind, &c.IncludeAnonymous, &c.IncludeHistorical,
-			&c.BackfillDays, &c.Status, &c.StatusReason, &c.CreatedAt)
+			&c.BackfillDays, &c.Status, &c.StatusReason, &c.CreatedAt, &c.CreatedSeq)
 	})
 }
 
@@ -209,14 +209,16 @@ func (t *tx) SaveComputation(ctx context.Context, c *engine.Computation, version
 	}
 	if c.ID == 0 {
 		err := t.QueryRow(ctx, `
-			INSERT INTO computations (key, name, description, kind, include_anonymous, include_historical, backfill_days, status, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING computation_id`,
-			c.Key, c.Name, c.Description, string(c.Kind), c.IncludeAnonymous, c.IncludeHistorical, days, string(c.Status), now).Scan(&c.ID)
+			INSERT INTO computations (key, name, description, kind, include_anonymous, include_historical, backfill_days, status, created_at, created_seq)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING computation_id`,
+			c.Key, c.Name, c.Description, string(c.Kind), c.IncludeAnonymous, c.IncludeHistorical, days, string(c.Status), now, c.CreatedSeq).Scan(&c.ID)
 		if err != nil {
 			return fmt.Errorf("create %s: %w", c.Key, err)
 		}
 	} else {
-		_, err := t.Exec(ctx, `UPDATE computations SET name = $2, description = $3 WHERE computation_id = $1`, c.ID, c.Name, c.Description)
+		_, err := t.Exec(ctx, `
+			UPDATE computations SET name = $2, description = $3, include_historical = $4, backfill_days = $5 WHERE computation_id = $1`,
+			c.ID, c.Name, c.Description, c.IncludeHistorical, days)
 		if err != nil {
 			return fmt.Errorf("edit %s: %w", c.Key, err)
 		}
@@ -255,8 +257,13 @@ func (t *tx) saveVersion(ctx context.Context, computation int64, v *engine.Versi
 		if !l.Since.IsZero() {
 			since = &l.Since
 		}
+		// Its states stand under the number of the event, which may never have come.
+		_, err := t.Exec(ctx, `INSERT INTO event_names (name) VALUES ($1) ON CONFLICT (name) DO NOTHING`, l.Event)
+		if err != nil {
+			return err
+		}
 		var id int64
-		err := t.QueryRow(ctx, `
+		err = t.QueryRow(ctx, `
 			INSERT INTO leaves (text, schedule, since_seq, since) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (text, schedule, since_seq, coalesce(since, 'epoch')) DO UPDATE SET text = excluded.text
 			RETURNING leaf_id`, text, l.Schedule, l.SinceSeq, since).Scan(&id)
@@ -295,13 +302,22 @@ func (t *tx) saveConnections(ctx context.Context, computation int64, connections
 }
 
 // DeleteComputation implements engine.Tx.
-func (t *tx) DeleteComputation(ctx context.Context, c *engine.Computation, now time.Time) error {
+func (t *tx) DeleteComputation(ctx context.Context, c *engine.Computation, first *engine.Backfill, now time.Time) error {
+	served := engine.Backfill{MaxProfileID: 0} // all profiles have a higher number
+	if first != nil {
+		served = *first
+	}
+	at := []any{served.MaxProfileID, served.At.Bucket, served.At.ProfileID}
+	const done = `(profile_id > $1 OR (bucket, profile_id) <= ($2, $3))`
 	var b pgx.Batch
-	b.Queue(`WITH gone AS (DELETE FROM computed_values WHERE computation_id = $1 RETURNING bucket, profile_id, value, since)
+	// Whoever reads the key finds what the computation said last, and nothing where it
+	// said nothing, not what a call or an earlier computation had left under the key.
+	b.Queue(`UPDATE traits SET value = NULL WHERE key = $4 AND value IS NOT NULL AND `+done, append(at, c.Key)...)
+	b.Queue(`WITH gone AS (DELETE FROM computed_values WHERE computation_id = $4 RETURNING bucket, profile_id, value, since)
 		INSERT INTO traits (bucket, profile_id, key, value, changed_at, arrival)
-		SELECT bucket, profile_id, $2, nullif(value, 'null'), since, 0 FROM gone
+		SELECT bucket, profile_id, $5, nullif(value, 'null'), since, 0 FROM gone WHERE `+done+`
 		ON CONFLICT (bucket, profile_id, key) DO UPDATE
-		SET value = excluded.value, changed_at = excluded.changed_at, arrival = excluded.arrival`, c.ID, c.Key)
+		SET value = excluded.value, changed_at = excluded.changed_at, arrival = excluded.arrival`, append(at, c.ID, c.Key)...)
 	b.Queue(`DELETE FROM due_evaluations WHERE computation_id = $1`, c.ID)
 	b.Queue(`UPDATE connections SET removed_at = $2 WHERE computation_id = $1 AND removed_at IS NULL`, c.ID, now)
 	b.Queue(`UPDATE computations SET status = 'deleted', deleted_at = $2 WHERE computation_id = $1`, c.ID, now)

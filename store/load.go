@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/shopspring/decimal"
 
 	"muster/engine"
 	"muster/query"
@@ -26,9 +25,14 @@ func (w *wanted) add(profileID, key int64) {
 
 // Load implements engine.Tx: one statement a table, whatever the number of profiles.
 func (t *tx) Load(ctx context.Context, wants []engine.Want) error {
-	l := loader{profiles: make(map[int64]*engine.Profile, len(wants)), leaves: make(map[int64]*engine.Leaf)}
+	l := loader{profiles: make(map[int64]*engine.Profile, len(wants)), names: make(map[int64]string), numbers: make(map[string]int64)}
+	if err := l.learn(ctx, t, wants); err != nil {
+		return err
+	}
 	for _, w := range wants {
-		l.want(w)
+		if err := l.want(w); err != nil {
+			return err
+		}
 	}
 	var b pgx.Batch
 	l.states(&b)
@@ -46,7 +50,8 @@ func (t *tx) Load(ctx context.Context, wants []engine.Want) error {
 
 type loader struct {
 	profiles     map[int64]*engine.Profile
-	leaves       map[int64]*engine.Leaf
+	names        map[int64]string // of the events wanted, by number
+	numbers      map[string]int64
 	stateKeys    wanted
 	valueKeys    wanted
 	ledgerKeys   wanted
@@ -54,12 +59,42 @@ type loader struct {
 	traitKeys    []string
 }
 
-func (l *loader) want(w engine.Want) {
+// learn finds the numbers of the events wanted. One that has none in the database, as it
+// is now that the profiles are locked, has no states either.
+func (l *loader) learn(ctx context.Context, t *tx, wants []engine.Want) error {
+	var names []string
+	seen := make(map[string]bool)
+	for _, w := range wants {
+		for _, name := range w.Events {
+			if !seen[name] {
+				seen[name] = true
+				names = append(names, name)
+			}
+		}
+	}
+	if _, err := t.store.numbers(ctx, t, names); err != nil {
+		return err
+	}
+	t.store.mu.RLock()
+	defer t.store.mu.RUnlock()
+	for _, name := range names {
+		if id, ok := t.store.nameIDs[name]; ok {
+			l.numbers[name], l.names[id] = id, name
+		}
+	}
+	return nil
+}
+
+func (l *loader) want(w engine.Want) error {
 	id := w.Profile.ID
 	l.profiles[id] = w.Profile
-	for _, leaf := range w.Leaves {
-		l.leaves[leaf.ID] = leaf
-		l.stateKeys.add(id, leaf.ID)
+	for _, name := range w.Events {
+		if err := w.Profile.SetStates(name, nil); err != nil {
+			return err
+		}
+		if number, ok := l.numbers[name]; ok {
+			l.stateKeys.add(id, number)
+		}
 	}
 	for _, c := range w.Computations {
 		l.valueKeys.add(id, c.ID)
@@ -71,26 +106,21 @@ func (l *loader) want(w engine.Want) {
 		l.traitColumns.add(id)
 		l.traitKeys = append(l.traitKeys, key)
 	}
+	return nil
 }
 
 func (l *loader) states(b *pgx.Batch) {
 	if len(l.stateKeys.keys) == 0 {
 		return
 	}
-	b.Queue(`SELECT s.profile_id, s.leaf_id, s.n, s.total, s.state
-		FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, leaf_id)
-		JOIN leaf_states s USING (bucket, profile_id, leaf_id)`, l.stateKeys.buckets, l.stateKeys.ids, l.stateKeys.keys,
+	b.Queue(`SELECT s.profile_id, s.event_name_id, s.states
+		FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, event_name_id)
+		JOIN leaf_states s USING (bucket, profile_id, event_name_id)`, l.stateKeys.buckets, l.stateKeys.ids, l.stateKeys.keys,
 	).Query(func(rows pgx.Rows) error {
-		var profile, leaf, n int64
-		var total pgtype.Numeric
-		var state []byte
-		_, err := pgx.ForEachRow(rows, []any{&profile, &leaf, &n, &total, &state}, func() error {
-			s := l.profiles[profile].State(l.leaves[leaf])
-			s.N = n
-			if total.Valid {
-				s.Total = decimal.NewFromBigInt(total.Int, total.Exp)
-			}
-			return s.Decode(s.Leaf.Leaf, state)
+		var profile, name int64
+		var states []byte
+		_, err := pgx.ForEachRow(rows, []any{&profile, &name, &states}, func() error {
+			return l.profiles[profile].SetStates(l.names[name], slices.Clone(states))
 		})
 		return err
 	})

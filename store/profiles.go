@@ -134,7 +134,7 @@ func (t *tx) NextProfiles(ctx context.Context, b *engine.Backfill, n int) ([]ide
 	rows, err := t.Query(ctx, `
 		SELECT profile_id, created_at, merges FROM profiles
 		WHERE (bucket, profile_id) > ($1, $2) AND profile_id <= $3
-		ORDER BY bucket, profile_id LIMIT $4 FOR NO KEY UPDATE`, b.AtBucket, b.AtProfileID, b.MaxProfileID, n)
+		ORDER BY bucket, profile_id LIMIT $4 FOR NO KEY UPDATE`, b.At.Bucket, b.At.ProfileID, b.MaxProfileID, n)
 	if err != nil {
 		return nil, err
 	}

@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"muster/engine"
-	"muster/query"
 )
 
 // SetTraits implements engine.Tx.
@@ -53,9 +51,11 @@ func (t *tx) DropStates(ctx context.Context, ids []int64) error {
 }
 
 // Save implements engine.Tx: one statement a table, whatever the number of profiles.
-func (t *tx) Save(ctx context.Context, profiles []*engine.Profile) error {
+func (t *tx) Save(ctx context.Context, c *engine.Catalog, profiles []*engine.Profile) error {
 	var b pgx.Batch
-	saveStates(&b, profiles)
+	if err := t.store.saveStates(&b, c, profiles); err != nil {
+		return err
+	}
 	saveValues(&b, profiles)
 	saveChanges(&b, profiles)
 	saveLedger(&b, profiles)
@@ -69,28 +69,35 @@ func (t *tx) Save(ctx context.Context, profiles []*engine.Profile) error {
 	return nil
 }
 
-func saveStates(b *pgx.Batch, profiles []*engine.Profile) {
+func (s *Store) saveStates(b *pgx.Batch, c *engine.Catalog, profiles []*engine.Profile) error {
 	var w wanted
-	var n []int64
-	var totals []pgtype.Numeric
 	var states [][]byte
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	for _, p := range profiles {
-		for s := range p.ChangedStates {
-			w.add(p.ID, s.Leaf.ID)
-			n = append(n, s.N)
-			op := s.Leaf.Reducer.Op
-			sums := s.Leaf.Foldable && (op == query.OpSum || op == query.OpAvg)
-			totals = append(totals, pgtype.Numeric{Int: s.Total.Coefficient(), Exp: s.Total.Exponent(), Valid: sums})
-			states = append(states, s.Encode(s.Leaf.Leaf))
+		unknown := ""
+		err := p.ChangedStates(c, func(event string, bytes []byte) {
+			number, ok := s.nameIDs[event]
+			if !ok {
+				unknown = event
+			}
+			w.add(p.ID, number)
+			states = append(states, bytes)
+		})
+		if err == nil && unknown != "" {
+			err = fmt.Errorf("the event %q has no number", unknown)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	if len(n) == 0 {
-		return
+	if len(states) == 0 {
+		return nil
 	}
-	b.Queue(`INSERT INTO leaf_states (bucket, profile_id, leaf_id, n, total, state)
-		SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::numeric[], $6::bytea[])
-		ON CONFLICT (bucket, profile_id, leaf_id) DO UPDATE
-		SET n = excluded.n, total = excluded.total, state = excluded.state`, w.buckets, w.ids, w.keys, n, totals, states)
+	b.Queue(`INSERT INTO leaf_states (bucket, profile_id, event_name_id, states)
+		SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bytea[])
+		ON CONFLICT (bucket, profile_id, event_name_id) DO UPDATE SET states = excluded.states`, w.buckets, w.ids, w.keys, states)
+	return nil
 }
 
 func saveValues(b *pgx.Batch, profiles []*engine.Profile) {

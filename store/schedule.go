@@ -60,11 +60,12 @@ func (s Slots) Claim(ctx context.Context, slot scheduler.Slot, now time.Time, le
 		if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "slots of "+slot.Key); err != nil {
 			return err
 		}
+		// A slot that was done is done again for a computation that was not there yet.
 		err := t.QueryRow(ctx, `
-			SELECT EXISTS (SELECT 1 FROM slots WHERE schedule = $1 AND
-				(status = 'running' AND lease_until > $3 OR status = 'done' AND slot > $2))
-				OR EXISTS (SELECT 1 FROM slots WHERE schedule = $1 AND slot = $4 AND status = 'done')`,
-			slot.Key, slot.After, now, slot.At).Scan(&taken)
+			SELECT EXISTS (SELECT 1 FROM slots WHERE schedule = $1 AND status = 'running' AND lease_until > $3)
+				OR NOT EXISTS (SELECT 1 FROM computation_versions v JOIN computations c USING (computation_id, version)
+					WHERE c.status = 'live' AND v.schedule = $1 AND v.as_of < $2)`,
+			slot.Key, slot.At, now).Scan(&taken)
 		if err != nil || taken {
 			return err
 		}

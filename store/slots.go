@@ -18,25 +18,29 @@ func versionKeys(versions []*engine.Version) (ids []int64, numbers []int32) {
 	return ids, numbers
 }
 
-// LastSlot implements engine.Tx.
-func (t *tx) LastSlot(ctx context.Context, versions []*engine.Version) (time.Time, error) {
+// LockVersions implements engine.Tx.
+func (t *tx) LockVersions(ctx context.Context, versions []*engine.Version) (map[*engine.Version]time.Time, error) {
 	ids, numbers := versionKeys(versions)
 	rows, err := t.Query(ctx, `
-		SELECT v.as_of FROM computation_versions v
+		SELECT v.computation_id, v.version, v.as_of FROM computation_versions v
 		JOIN unnest($1::bigint[], $2::int[]) AS want (computation_id, version) USING (computation_id, version)
-		ORDER BY v.computation_id FOR UPDATE OF v`, ids, numbers)
+		ORDER BY v.computation_id, v.version FOR UPDATE OF v`, ids, numbers)
 	if err != nil {
-		return time.Time{}, err
+		return nil, err
 	}
-	var last time.Time
+	instants := make(map[*engine.Version]time.Time, len(versions))
+	var id int64
+	var number int
 	var at *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&at}, func() error {
-		if at != nil && at.After(last) {
-			last = *at
+	_, err = pgx.ForEachRow(rows, []any{&id, &number, &at}, func() error {
+		for _, v := range versions {
+			if v.Computation.ID == id && v.Number == number && at != nil {
+				instants[v] = *at
+			}
 		}
 		return nil
 	})
-	return last, err
+	return instants, err
 }
 
 // LockMarks implements engine.Tx.

@@ -30,6 +30,7 @@ const (
 	gateLock      = 0x6d757374_0001 // shared by ingestion, exclusive for a clean cut
 	appendLock    = 0x6d757374_0002 // held from drawing places in the queue to the commit
 	partitionLock = 0x6d757374_0003 // one process at a time makes partitions
+	catalogLock   = 0x6d757374_0004 // shared by slots and backfills, exclusive for changes of the definitions
 )
 
 // maxTries is how often a transaction is begun before its conflict is reported.
@@ -152,6 +153,21 @@ func (t *tx) ShareGate(ctx context.Context) error {
 func (t *tx) CloseGate(ctx context.Context) error {
 	_, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(gateLock))
 	return err
+}
+
+// ShareCatalog implements engine.Tx.
+func (t *tx) ShareCatalog(ctx context.Context) error {
+	_, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, int64(catalogLock))
+	return err
+}
+
+// CloseCatalog implements engine.Tx. The gate comes last: while it waits for slots and
+// backfills, ingestion goes on.
+func (t *tx) CloseCatalog(ctx context.Context) error {
+	if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(catalogLock)); err != nil {
+		return err
+	}
+	return t.CloseGate(ctx)
 }
 
 // LastSeq implements engine.Tx.

@@ -1,0 +1,227 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"muster/query"
+)
+
+// decide evaluates the touched profiles, chunk by chunk, and returns those with
+// something to tell.
+func (r *slotRun) decide(ctx context.Context) ([]*Profile, error) {
+	ids := slices.Collect(maps.Keys(r.touched))
+	slices.SortFunc(ids, byBucket)
+	instants := make(map[*Version]time.Time, len(r.versions))
+	for _, v := range r.versions {
+		instants[v] = r.slot
+	}
+	var told []*Profile
+	for chunk := range slices.Chunk(ids, r.chunk) {
+		profiles, err := r.lock(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		d := &decision{catalog: r.catalog, now: r.now, cause: CauseSlot, instants: instants, replayAll: true}
+		if r.catalog.Backfill != nil { // its progress counts as of the locks
+			if d.running, err = r.tx.Running(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if err := r.load(ctx, profiles); err != nil {
+			return nil, err
+		}
+		for _, p := range profiles {
+			start := r.touched[p.ID].start
+			d.settle(p, start)
+			r.count(p, start)
+			// Ids that came with a merge have not heard the value yet.
+			for _, c := range start {
+				for _, conn := range c.Connections {
+					d.tell(p, conn, ReasonNewID)
+				}
+			}
+			if len(p.Messages) > 0 {
+				told = append(told, p)
+			}
+		}
+		if err := r.tx.Save(ctx, r.catalog, profiles); err != nil {
+			return nil, err
+		}
+		for _, p := range profiles {
+			p.release()
+		}
+	}
+	return told, nil
+}
+
+// lock locks the profiles of a chunk. What belongs to one that was merged since the
+// scan goes to its heir, what belongs to a deleted one goes nowhere.
+func (r *slotRun) lock(ctx context.Context, chunk []int64) ([]*Profile, error) {
+	var profiles []*Profile
+	here := make(map[int64]bool, len(chunk))
+	ids := slices.DeleteFunc(slices.Clone(chunk), func(id int64) bool { return r.done[id] }) // an heir, already
+	for len(ids) > 0 {
+		locked, err := r.tx.LockProfiles(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range locked {
+			here[int64(p.ID)] = true
+			profiles = append(profiles, NewProfile(int64(p.ID), p.Links))
+		}
+		gone := slices.DeleteFunc(ids, func(id int64) bool { return here[id] })
+		if len(gone) == 0 {
+			break
+		}
+		heirs, err := r.tx.Heirs(ctx, gone)
+		if err != nil {
+			return nil, err
+		}
+		ids = nil
+		for _, id := range gone {
+			heir, ok := heirs[id]
+			switch {
+			case !ok:
+				continue
+			case r.done[heir]:
+				return nil, ErrAgain // it was evaluated without what it inherits
+			}
+			r.inherit(heir, r.touched[id])
+			if !here[heir] {
+				ids = appendNew(ids, heir)
+			}
+		}
+	}
+	for id := range here {
+		r.done[id] = true
+	}
+	return profiles, nil
+}
+
+func (r *slotRun) inherit(heir int64, m *moved) {
+	to := r.touch(heir)
+	for l, d := range m.deltas {
+		have := to.deltas[l]
+		if have == nil {
+			to.deltas[l] = d
+			continue
+		}
+		have.in.Merge(l.Leaf, d.in)
+		have.out.Merge(l.Leaf, d.out)
+	}
+	for _, c := range m.start {
+		to.start = appendNew(to.start, c)
+	}
+}
+
+// load reads the chunk's profiles and moves their states to the slot.
+func (r *slotRun) load(ctx context.Context, profiles []*Profile) error {
+	wants := make([]Want, 0, len(profiles))
+	var names []string
+	byID := make(map[int64]*Profile, len(profiles))
+	for _, p := range profiles {
+		byID[p.ID] = p
+		w := Want{Profile: p}
+		for l := range r.touched[p.ID].deltas {
+			w.Events = appendNew(w.Events, l.Event)
+		}
+		for _, c := range r.touched[p.ID].start {
+			w.add(r.catalog.plans[c])
+			for _, name := range r.catalog.plans[c].names {
+				names = appendNew(names, name)
+			}
+		}
+		wants = append(wants, w)
+	}
+	if err := r.tx.Load(ctx, wants); err != nil {
+		return err
+	}
+	var replayed []int64
+	if len(names) > 0 {
+		replayed = slices.Collect(maps.Keys(byID))
+	}
+	rebuild := make(map[int64][]*Leaf)
+	for _, p := range profiles {
+		for l, d := range r.touched[p.ID].deltas {
+			s := p.State(l)
+			s.Changed = true
+			s.Merge(l.Leaf, d.in)
+			if !s.Remove(l.Leaf, d.out) {
+				rebuild[p.ID] = append(rebuild[p.ID], l)
+				replayed = append(replayed, p.ID)
+				names = appendNew(names, l.Event)
+			}
+		}
+	}
+	if len(replayed) == 0 {
+		return nil
+	}
+	slices.Sort(replayed)
+	err := r.tx.History(ctx, HistoryQuery{Profiles: slices.Compact(replayed), Names: names}, func(id int64, ev *query.Event) error {
+		p := byID[id]
+		p.history = append(p.history, ev)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for id, leaves := range rebuild {
+		for _, l := range leaves {
+			byID[id].State(l).State = rebuilt(l, byID[id].history, Mark{Cut: r.cut, AsOf: r.slot})
+		}
+	}
+	return nil
+}
+
+// rebuilt folds a leaf's state at a mark from a history.
+func rebuilt(l *Leaf, history []*query.Event, at Mark) State {
+	var s State
+	for _, ev := range history {
+		if ev.Name == l.Event && ev.Arrival <= at.Cut && l.inWindow(ev.Time, at.AsOf) && l.counts(ev) {
+			s.Add(l.Leaf, ev)
+		}
+	}
+	return s
+}
+
+func (r *slotRun) count(p *Profile, start []*Computation) {
+	r.result.Profiles++
+	for _, c := range start {
+		if t := r.tallies[c]; t != nil {
+			t.Profiles++
+		}
+	}
+	for _, ch := range p.Changes {
+		t := r.tallies[ch.Computation]
+		if t == nil {
+			continue
+		}
+		t.add(ch)
+	}
+}
+
+func (t *Tally) add(ch Change) {
+	switch {
+	case t.Computation.Kind != query.Audience:
+		t.Changed++
+	case ch.Value.AsBool():
+		t.Entered++
+	default:
+		t.Exited++
+	}
+}
+
+// release drops what is not needed any more once the profile is saved.
+func (p *Profile) release() {
+	p.traits, p.groups, p.values, p.told, p.history, p.fanout, p.due, p.Changes = nil, nil, nil, nil, nil, nil, nil, nil
+}
+
+func byBucket(a, b int64) int {
+	if x, y := ProfileBucket(a), ProfileBucket(b); x != y {
+		return x - y
+	}
+	return int(min(max(a-b, -1), 1))
+}
