@@ -165,7 +165,7 @@ func (e *Expectation) compareNumbers(key string, holders []Holder) []Difference 
 	if want, ok := e.TraitSum[key]; ok {
 		sum, others := sumOf(holders)
 		if others > 0 {
-			all = append(all, Difference{Subject: "sum of " + key, Want: want.String(), Got: fmt.Sprintf("%d values that are no numbers", others)})
+			all = append(all, Difference{Subject: "sum of " + key, Want: want.String(), Got: fmt.Sprintf("values that are no numbers, %d of %d", others, len(holders))})
 		} else if !sum.Round(cents).Equal(want.Round(cents)) {
 			all = append(all, Difference{Subject: "sum of " + key, Want: want.String(), Got: sum.Round(cents).String()})
 		}

@@ -1,11 +1,13 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"muster/engine"
 	"muster/identity"
 	"muster/query"
 )
@@ -45,10 +47,15 @@ func compareEmitted(want []Emission, sent []Delivery, kinds map[string]query.Pur
 		t := on(channel{w.Key, w.To})
 		t.want = append(t.want, w.Value)
 	}
+	expected := len(order)
 	for _, d := range sent {
 		t := on(channel{d.Key, d.To()})
 		t.sent = append(t.sent, d)
 	}
+	// In an order of their own: that of arrival differs from run to run.
+	slices.SortFunc(order[expected:], func(a, b channel) int {
+		return cmp.Or(cmp.Compare(a.key, b.key), compareIDs(a.to, b.to))
+	})
 	var found []Difference
 	for _, c := range order {
 		t := all[c]
@@ -99,7 +106,7 @@ func (t *traffic) difference(c channel) Difference {
 // why is the reason that the message carries, when it was sent, and the ids that it
 // carries besides the one that it is for.
 func (d Delivery) why() string {
-	text := fmt.Sprintf("%s at %s", d.Reason, d.At)
+	text := fmt.Sprintf("%s at %s", words(d.Reason), d.At)
 	for _, id := range d.Carried() {
 		if id != d.To() {
 			text += ", with " + refText(id)
@@ -156,5 +163,8 @@ func (m memory) why(key string, ids []identity.ID) string {
 	if latest == nil {
 		return "was told nothing so far"
 	}
-	return fmt.Sprintf("last told %s at %s: %s", latest.Value, latest.At, latest.Reason)
+	return fmt.Sprintf("last told %s at %s: %s", latest.Value, latest.At, words(latest.Reason))
 }
+
+// words is a reason as people say it: "first sync".
+func words(r engine.Reason) string { return strings.ReplaceAll(string(r), "_", " ") }
