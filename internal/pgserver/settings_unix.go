@@ -44,6 +44,8 @@ func settings(o Options, memoryMB int) map[string]string {
 			"max_wal_senders":    "0",
 			"shared_buffers":     megabytes(clamp(memoryMB/16, 32, 512)),
 			"logging_collector":  "off", // what it says goes to start.log
+			// In the cluster's own folder, so that a killed server leaves nothing behind elsewhere.
+			"dynamic_shared_memory_type": "mmap",
 		})
 	}
 	maps.Copy(s, o.Settings)
