@@ -54,7 +54,7 @@ var pure = map[string][]string{
 var acting = []string{"database/sql", "log", "log/slog", "net", "net/http", "os", "os/exec", "os/signal", "syscall"}
 
 // clocks are the places that may read the clock. Everybody else is given the time.
-var clocks = []string{"cmd/...", "internal/...", "bench/...", "mixpanel/mixpaneltest"}
+var clocks = []string{"cmd/...", "internal/...", "bench/...", "tests/...", "mixpanel/mixpaneltest"}
 
 // licences that a linked module may have.
 var licences = []string{"MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Apache-2.0"}
