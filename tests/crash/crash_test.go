@@ -4,11 +4,13 @@
 package crash_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,14 +54,14 @@ func TestKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("muster", func(t *testing.T) { killUnderLoad(t, program, *kills, nil) })
-	t.Run("muster and PostgreSQL", func(t *testing.T) {
-		killUnderLoad(t, program, (*kills+2)/3, killPostgres)
+	t.Run("muster", func(t *testing.T) {
+		killUnderLoad(t, program, *kills, func(m *served.Server, _ string) error { return m.Kill() })
 	})
+	t.Run("its PostgreSQL", func(t *testing.T) { killUnderLoad(t, program, (*kills+2)/3, killPostgres) })
 }
 
-// killUnderLoad kills muster n times, each time after first, and checks what is left.
-func killUnderLoad(t *testing.T, program string, n int, first func(t *testing.T, dir string)) {
+// killUnderLoad kills muster n times and checks what is left. kill returns when it is dead.
+func killUnderLoad(t *testing.T, program string, n int, kill func(m *served.Server, dir string) error) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}
@@ -86,20 +88,12 @@ func killUnderLoad(t *testing.T, program string, n int, first func(t *testing.T,
 	clients := startClients(muster.URL(), r)
 	defer clients.stop()
 	for range n {
-		before := clients.stored()
 		time.Sleep(time.Duration(50+r.IntN(1_000)) * time.Millisecond)
-		if first != nil {
-			first(t, dir)
-			time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond)
-		}
-		if err := muster.Kill(); err != nil && first == nil { // without its database muster ends by itself
+		if err := kill(muster, dir); err != nil {
 			t.Fatal(err)
-		}
-		if clients.stored() == before {
-			t.Log("killed before anything was answered")
 		}
 		if err := muster.Start(t.Context()); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v\nthe end of PostgreSQL's log:\n%s", err, postgresLog(dir))
 		}
 		clients.moveTo(muster.URL())
 	}
@@ -111,18 +105,38 @@ func killUnderLoad(t *testing.T, program string, n int, first func(t *testing.T,
 	}
 }
 
-// killPostgres kills the private PostgreSQL of a folder.
-func killPostgres(t *testing.T, dir string) {
+// killPostgres kills the private PostgreSQL of a folder and waits for muster, which
+// cannot go on without it, to end by itself.
+func killPostgres(m *served.Server, dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, "pg", "data", "postmaster.pid"))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	pid, err := strconv.Atoi(line)
 	if err != nil || pid <= 1 {
-		t.Fatalf("postmaster.pid begins with %q", line)
+		return fmt.Errorf("postmaster.pid begins with %q", line)
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+		return err
 	}
+	if err := m.Wait(); err == nil {
+		return errors.New("muster ended as if all were well")
+	}
+	return nil
+}
+
+// postgresLog is the end of what the private PostgreSQL of a folder says.
+func postgresLog(dir string) string {
+	files, err := filepath.Glob(filepath.Join(dir, "pg", "data", "log", "*.log"))
+	if err != nil || len(files) == 0 {
+		return "there is none"
+	}
+	slices.Sort(files) // their names are times
+	text, err := os.ReadFile(files[len(files)-1])
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(string(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-30):], "\n")
 }

@@ -113,20 +113,26 @@ func killed(e *exec.ExitError) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// end sends a signal and waits for the end.
+// Wait waits for muster to end by itself and returns how it ended.
+func (s *Server) Wait() error { return s.end(nil) }
+
+// end sends a signal, if there is one, and waits for the end.
 func (s *Server) end(signal os.Signal) error {
 	if s.cmd == nil {
 		return nil
 	}
 	cmd := s.cmd
 	s.cmd = nil
-	sent := cmd.Process.Signal(signal)
+	var sent error
+	if signal != nil {
+		sent = cmd.Process.Signal(signal)
+	}
 	select {
 	case err := <-s.ended:
 		return errors.Join(sent, err)
 	case <-time.After(stopPatience):
 		killed := cmd.Process.Kill()
 		<-s.ended
-		return errors.Join(fmt.Errorf("muster did not end within %v of %v", stopPatience, signal), sent, killed)
+		return errors.Join(fmt.Errorf("muster did not end within %v", stopPatience), sent, killed)
 	}
 }
