@@ -1,17 +1,12 @@
 package engine
 
 import (
-	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
 
 	"muster/query"
 )
-
-// MaxDistinct is how many distinct values the state of a mode or unique leaf
-// keeps; further ones are dropped (docs/language.md, limits).
-const MaxDistinct = 10_000
 
 // State is what a profile's events amount to for one foldable leaf: a value of a
 // commutative monoid. Events are added in any order, states of two parts of a
@@ -24,10 +19,12 @@ type State struct {
 	Total decimal.Decimal
 	// Best is the value that answers min, max, first and last.
 	Best Extreme
-	// Counts holds how often each value occurs, for mode and unique.
+	// Counts holds how often each value occurs, for mode and unique: of more than
+	// MaxDistinct different ones, the alphabetically first.
 	Counts map[string]int64
-	// Dropped counts values that did not fit into Counts.
+	// Dropped is how often the others occur together.
 	Dropped int64
+	largest string // of Counts, "" if not known
 	// Replayed is the present answer of a leaf that is not foldable: it is not a
 	// fold of events but what the reference evaluator last said. NextLook is when it
 	// can change without new events; zero: never.
@@ -71,50 +68,51 @@ func (s *State) Add(l *query.Leaf, e *query.Event) {
 // false when the state alone cannot tell the new answer (the minimum itself left): it
 // must then be built anew from the events that remain.
 func (s *State) Remove(l *query.Leaf, o State) bool {
-	if o.N == 0 && o.Dropped == 0 {
+	if o.N == 0 {
 		return true
 	}
-	known := s.Dropped == 0 && o.Dropped == 0
 	s.N -= o.N
-	s.Total = s.Total.Sub(o.Total)
-	for v, n := range o.Counts {
-		s.count(v, -n)
-	}
-	switch l.Reducer.Op {
-	case query.OpMin, query.OpMax, query.OpFirst, query.OpLast:
-		known = known && beats(l.Reducer, s.Best, o.Best)
-	case query.OpCount, query.OpSum, query.OpAvg, query.OpMode, query.OpUnique:
-	}
-	if s.N == 0 && s.Dropped == 0 && o.Dropped == 0 {
+	if s.N == 0 {
 		*s = State{}
 		return true
 	}
-	return known && s.N > 0
+	switch l.Reducer.Op {
+	case query.OpSum, query.OpAvg:
+		s.Total = s.Total.Sub(o.Total)
+	case query.OpMin, query.OpMax, query.OpFirst, query.OpLast:
+		return s.N > 0 && beats(l.Reducer, s.Best, o.Best)
+	case query.OpMode, query.OpUnique:
+		return s.N > 0 && s.uncount(o)
+	case query.OpCount:
+	}
+	return s.N > 0
 }
 
 // Merge adds the state of another part of the history.
 func (s *State) Merge(l *query.Leaf, o State) {
-	switch {
-	case o.N == 0 && o.Dropped == 0:
+	if o.N == 0 {
 		return
-	case s.N == 0:
-		s.Best = o.Best
-	case l.Reducer.Op == query.OpMin || l.Reducer.Op == query.OpMax || l.Reducer.Op == query.OpFirst || l.Reducer.Op == query.OpLast:
-		if beats(l.Reducer, o.Best, s.Best) {
+	}
+	switch l.Reducer.Op {
+	case query.OpSum, query.OpAvg:
+		s.Total = s.Total.Add(o.Total)
+	case query.OpMin, query.OpMax, query.OpFirst, query.OpLast:
+		if s.N == 0 || beats(l.Reducer, o.Best, s.Best) {
 			s.Best = o.Best
 		}
+	case query.OpMode, query.OpUnique:
+		for v, n := range o.Counts {
+			s.count(v, n)
+		}
+		s.Dropped += o.Dropped
+	case query.OpCount:
 	}
 	s.N += o.N
-	s.Total = s.Total.Add(o.Total)
-	s.Dropped += o.Dropped
-	for v, n := range o.Counts {
-		s.count(v, n)
-	}
 }
 
 // Result is the leaf's value.
 func (s *State) Result(l *query.Leaf) query.Value {
-	if !l.Foldable && !s.Replayed.IsNull() {
+	if !s.Replayed.IsNull() {
 		return s.Replayed
 	}
 	switch l.Reducer.Op {
@@ -152,56 +150,6 @@ func taken(l *query.Leaf, e *query.Event) []query.Value {
 		}
 	}
 	return vs
-}
-
-func (s *State) count(v string, n int64) {
-	if s.Counts == nil {
-		s.Counts = make(map[string]int64, 4)
-	}
-	have, ok := s.Counts[v]
-	if !ok && len(s.Counts) >= MaxDistinct {
-		s.Dropped += n
-		return
-	}
-	if have+n == 0 {
-		delete(s.Counts, v)
-		return
-	}
-	s.Counts[v] = have + n
-}
-
-func (s *State) mode(r query.Reducer) query.Value {
-	best, most := "", int64(0)
-	for v, n := range s.Counts {
-		if n > most || n == most && v < best {
-			best, most = v, n
-		}
-	}
-	if most == 0 || most < int64(r.AtLeast) {
-		return query.Null()
-	}
-	if r.As == query.AsNumber {
-		if d, ok := query.Text(best).Decimal(); ok {
-			return query.Number(d)
-		}
-	}
-	return query.Text(best)
-}
-
-func (s *State) unique() query.Value {
-	if len(s.Counts) == 0 {
-		return query.Null()
-	}
-	texts := make([]string, 0, len(s.Counts))
-	for v := range s.Counts {
-		texts = append(texts, v)
-	}
-	slices.Sort(texts)
-	values := make([]query.Value, len(texts))
-	for i, t := range texts {
-		values[i] = query.Text(t)
-	}
-	return query.List(values)
 }
 
 // beats tells whether a answers the reducer rather than b.

@@ -36,7 +36,8 @@ const (
 const (
 	// DefaultModeMinimum is how often mode must see a value when the definition does not say.
 	DefaultModeMinimum = 2
-	// MaxUnique is how many values a unique list keeps: the alphabetically first ones.
+	// MaxUnique is how many different values mode and unique look at: the alphabetically
+	// first ones.
 	MaxUnique = 10_000
 )
 
@@ -186,11 +187,11 @@ func byText(a, b Value) int {
 }
 
 // mostFrequent is the value that occurs most, at least k times; of several the
-// alphabetically first.
+// alphabetically first. It looks at the first MaxUnique different values.
 func mostFrequent(vs []Value, k int) Value {
 	slices.SortStableFunc(vs, byText)
 	best, most := Null(), k-1
-	for start := 0; start < len(vs); {
+	for start, seen := 0, 0; start < len(vs) && seen < MaxUnique; seen++ {
 		end := start
 		for end < len(vs) && byText(vs[start], vs[end]) == 0 {
 			end++
