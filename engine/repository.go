@@ -62,6 +62,10 @@ type Tx interface {
 	// MoveProfiles gives everything of merged profiles to their survivors, but their states.
 	MoveProfiles(ctx context.Context, merges []MergedBy, now time.Time) error
 
+	// DeleteProfiles removes everything of the report's profiles, of those that were merged
+	// into them too, and counts it.
+	DeleteProfiles(ctx context.Context, r *DeletionReport, now time.Time) error
+
 	// SetTraits writes traits where they are newer than what is stored.
 	SetTraits(ctx context.Context, traits []TraitWrite) error
 	// SaveAccounts writes accounts, their traits where they are newer than what is stored,

@@ -1,3 +1,3 @@
 SET LOCAL search_path TO muster;
-DROP TABLE identity_violations, profile_merges, traits, id_owners, external_ids, profiles;
+DROP TABLE profile_deletions, identity_violations, profile_merges, traits, id_owners, external_ids, profiles;
 DROP SEQUENCE profile_ids;

@@ -102,3 +102,14 @@ COMMENT ON COLUMN identity_violations.rule IS 'The rule: value limit, merge limi
 COMMENT ON COLUMN identity_violations.reason IS 'The rule in words.';
 COMMENT ON COLUMN identity_violations.message_id IS 'The call.';
 COMMENT ON COLUMN identity_violations.happened_at IS 'When.';
+
+CREATE TABLE profile_deletions (
+    bucket     integer NOT NULL,
+    profile_id bigint NOT NULL,
+    deleted_at timestamptz NOT NULL,
+    PRIMARY KEY (bucket, profile_id)
+);
+COMMENT ON TABLE profile_deletions IS 'That a profile was deleted, and when; nothing else of it is kept.';
+COMMENT ON COLUMN profile_deletions.bucket IS 'Bucket of the profile that is no more.';
+COMMENT ON COLUMN profile_deletions.profile_id IS 'The profile that is no more; its number is not used again.';
+COMMENT ON COLUMN profile_deletions.deleted_at IS 'When.';

@@ -1453,6 +1453,20 @@ COMMENT ON COLUMN muster.message_keys.received_on IS 'Day (UTC) on which the cal
 
 COMMENT ON COLUMN muster.message_keys.key IS 'First 128 bits of the SHA-256 of the message id.';
 
+CREATE TABLE muster.profile_deletions (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    deleted_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE muster.profile_deletions IS 'That a profile was deleted, and when; nothing else of it is kept.';
+
+COMMENT ON COLUMN muster.profile_deletions.bucket IS 'Bucket of the profile that is no more.';
+
+COMMENT ON COLUMN muster.profile_deletions.profile_id IS 'The profile that is no more; its number is not used again.';
+
+COMMENT ON COLUMN muster.profile_deletions.deleted_at IS 'When.';
+
 CREATE SEQUENCE muster.profile_ids
     START WITH 1
     INCREMENT BY 1
@@ -1696,6 +1710,9 @@ ALTER TABLE ONLY muster.ledger
 
 ALTER TABLE ONLY muster.message_keys
     ADD CONSTRAINT message_keys_pkey PRIMARY KEY (key, received_on);
+
+ALTER TABLE ONLY muster.profile_deletions
+    ADD CONSTRAINT profile_deletions_pkey PRIMARY KEY (bucket, profile_id);
 
 ALTER TABLE ONLY muster.profile_merges
     ADD CONSTRAINT profile_merges_pkey PRIMARY KEY (bucket, loser_id);

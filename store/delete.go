@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"muster/engine"
+	"muster/identity"
+)
+
+// DeleteProfiles implements engine.Tx.
+func (t *tx) DeleteProfiles(ctx context.Context, r *engine.DeletionReport, now time.Time) error {
+	// Messages bear the number of the profile as it was when they were queued.
+	rows, err := t.Query(ctx, `
+		WITH RECURSIVE gone AS (
+			SELECT unnest($1::bigint[]) AS profile_id
+			UNION SELECT m.loser_id FROM profile_merges m JOIN gone g ON m.survivor_id = g.profile_id)
+		SELECT profile_id FROM gone`, r.Profiles)
+	if err != nil {
+		return err
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return err
+	}
+	if err := t.deleteOwners(ctx, r.Profiles); err != nil {
+		return err
+	}
+	c, past := columnsOf(r.Profiles), columnsOf(all)
+	var b pgx.Batch
+	count := func(n *int64) func(pgconn.CommandTag) error {
+		return func(tag pgconn.CommandTag) error { *n += tag.RowsAffected(); return nil }
+	}
+	const these = ` WHERE (bucket, profile_id) IN (SELECT * FROM unnest($1::int[], $2::bigint[]))`
+	b.Queue(`DELETE FROM recent_calls WHERE message_id IN (SELECT message_id FROM events`+these+`)`, c.buckets, c.ids)
+	b.Queue(`DELETE FROM events`+these, c.buckets, c.ids).Exec(count(&r.Events))
+	b.Queue(`DELETE FROM traits`+these, c.buckets, c.ids).Exec(count(&r.Traits))
+	b.Queue(`DELETE FROM external_ids`+these, c.buckets, c.ids).Exec(count(&r.IDs))
+	b.Queue(`DELETE FROM computed_values`+these, c.buckets, c.ids).Exec(count(&r.Values))
+	for _, table := range []string{"leaf_states", "value_changes", "due_evaluations", "ledger", "identity_violations", "account_members", "profiles"} {
+		b.Queue(`DELETE FROM `+table+these, c.buckets, c.ids)
+	}
+	b.Queue(`DELETE FROM queue WHERE profile_id = ANY($1)`, past.ids).Exec(count(&r.Messages))
+	b.Queue(`DELETE FROM dead_letters WHERE profile_id = ANY($1)`, past.ids).Exec(count(&r.Messages))
+	b.Queue(`DELETE FROM profile_merges WHERE (bucket, loser_id) IN (SELECT * FROM unnest($1::int[], $2::bigint[]))`, past.buckets, past.ids)
+	b.Queue(`INSERT INTO profile_deletions (bucket, profile_id, deleted_at)
+		SELECT u.bucket, u.profile_id, $3 FROM unnest($1::int[], $2::bigint[]) AS u (bucket, profile_id)`, c.buckets, c.ids, now)
+	if err := t.SendBatch(ctx, &b).Close(); err != nil {
+		return fmt.Errorf("delete %d profiles: %w", len(r.Profiles), err)
+	}
+	return nil
+}
+
+// deleteOwners makes the ids of profiles unknown, also in the calls that people look at.
+func (t *tx) deleteOwners(ctx context.Context, profiles []int64) error {
+	p := columnsOf(profiles)
+	rows, err := t.Query(ctx, `
+		SELECT e.id_type, e.id_value FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
+		JOIN external_ids e USING (bucket, profile_id)`, p.buckets, p.ids)
+	if err != nil {
+		return err
+	}
+	var c idColumns
+	var id identity.ID
+	if _, err := pgx.ForEachRow(rows, []any{&id.Type, &id.Value}, func() error { c.add(id); return nil }); err != nil {
+		return err
+	}
+	var b pgx.Batch
+	b.Queue(`DELETE FROM id_owners WHERE (bucket, id_type, id_value) IN (SELECT * FROM unnest($1::int[], $2::text[], $3::text[]))`,
+		c.buckets, c.types, c.values)
+	b.Queue(`DELETE FROM recent_calls r USING unnest($1::text[]) AS v WHERE position(to_json(v)::text IN r.call) > 0`, c.values)
+	return t.SendBatch(ctx, &b).Close()
+}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"muster/engine"
+)
+
+// ErrNoDestination says that there is no destination of the name given.
+var ErrNoDestination = errors.New("there is no such destination")
+
+// Lag is what waits for one destination.
+type Lag struct {
+	Destination  string     `json:"destination"`
+	Paused       bool       `json:"paused"`
+	HaltedReason string     `json:"halted_reason,omitempty"`
+	Waiting      int64      `json:"waiting"`
+	Oldest       *time.Time `json:"oldest,omitempty"` // since when the oldest waits
+	Delivered    int64      `json:"delivered"`
+	Failing      int64      `json:"failing_lanes"`
+	LastReason   string     `json:"last_reason,omitempty"` // of a lane that fails
+	DeadLetters  int64      `json:"dead_letters"`          // that wait for a decision
+}
+
+// Lags are the destinations with what waits for each.
+func (s *Store) Lags(ctx context.Context) ([]Lag, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT d.name, d.paused, coalesce(d.halted_reason, ''), coalesce(sum(w.n), 0)::bigint, min(w.oldest), coalesce(sum(p.delivered), 0)::bigint,
+			count(*) FILTER (WHERE p.attempt > 0), coalesce(max(p.last_reason) FILTER (WHERE p.attempt > 0), ''),
+			(SELECT count(*) FROM dead_letters x WHERE x.destination_id = d.destination_id AND x.resolution IS NULL)
+		FROM destinations d
+		LEFT JOIN queue_positions p USING (destination_id)
+		LEFT JOIN LATERAL (SELECT count(*) AS n, min(q.queued_at) AS oldest FROM queue q
+			WHERE q.destination_id = p.destination_id AND q.lane = p.lane AND q.seq > p.seq) w ON true
+		WHERE d.removed_at IS NULL
+		GROUP BY d.destination_id ORDER BY d.name`)
+	if err != nil {
+		return nil, fmt.Errorf("read what waits: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Lag, err error) {
+		err = row.Scan(&l.Destination, &l.Paused, &l.HaltedReason, &l.Waiting, &l.Oldest, &l.Delivered, &l.Failing, &l.LastReason, &l.DeadLetters)
+		return l, err
+	})
+}
+
+// Pause stops delivery to a destination; its queue is kept.
+func (s *Store) Pause(ctx context.Context, destination string) error {
+	return s.operate(ctx, destination, `UPDATE destinations SET paused = true WHERE name = $1 AND removed_at IS NULL`)
+}
+
+// Resume lets delivery go on, also where it had stopped by itself, and tries at once what
+// was waiting for another attempt.
+func (s *Store) Resume(ctx context.Context, destination string) error {
+	err := s.operate(ctx, destination, `UPDATE destinations SET paused = false, halted_reason = NULL WHERE name = $1 AND removed_at IS NULL`)
+	if err != nil {
+		return err
+	}
+	_, err = s.pool.Exec(ctx, `
+		UPDATE queue_positions SET failing_seq = 0, attempt = 0, failing_since = NULL, next_attempt_at = NULL, last_code = '', last_reason = ''
+		WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1)`, destination)
+	return err
+}
+
+func (s *Store) operate(ctx context.Context, destination, statement string) error {
+	tag, err := s.pool.Exec(ctx, statement, destination)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrNoDestination
+	}
+	if err != nil {
+		return fmt.Errorf("destination %q: %w", destination, err)
+	}
+	return nil
+}
+
+// Unhalt lets destinations that refused everything be tried again: the program calls it
+// when it starts, because its settings may be better now.
+func (s *Store) Unhalt(ctx context.Context) error {
+	rows, err := s.pool.Query(ctx, `SELECT name FROM destinations WHERE halted_reason IS NOT NULL AND removed_at IS NULL AND NOT paused`)
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := s.Resume(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeadLetter is a message that was not told and that an operator decides about.
+type DeadLetter struct {
+	ID          int64     `json:"id"`
+	Destination string    `json:"destination"`
+	Key         string    `json:"key"`
+	Kind        string    `json:"kind"` // rejected, uncertain, gave_up, undeliverable
+	Code        string    `json:"code"`
+	Reason      string    `json:"reason"`
+	IDs         string    `json:"ids"`
+	Value       string    `json:"value"`
+	Attempts    int       `json:"attempts"`
+	DiedAt      time.Time `json:"died_at"`
+}
+
+// LetterFilter selects dead letters that wait for a decision. Zero fields select all.
+type LetterFilter struct {
+	IDs         []int64
+	Destination string
+	Kind        string
+	Limit       int // of a list; 0: 100
+}
+
+const letterWhere = ` l.resolution IS NULL AND ($1::bigint[] IS NULL OR l.dead_letter_id = ANY($1))
+	AND ($2 = '' OR d.name = $2) AND ($3 = '' OR l.kind = $3) `
+
+// DeadLetters lists dead letters, the newest first.
+func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, error) {
+	if f.Limit == 0 {
+		f.Limit = 100
+	}
+	rows, err := s.pool.Query(ctx, `
+		SELECT l.dead_letter_id, d.name, c.key, l.kind, l.code, l.reason, l.ids, l.value::text, l.attempts, l.died_at
+		FROM dead_letters l
+		JOIN destinations d USING (destination_id)
+		JOIN connections n USING (connection_id)
+		JOIN computations c ON c.computation_id = n.computation_id
+		WHERE `+letterWhere+` ORDER BY l.dead_letter_id DESC LIMIT $4`, f.IDs, f.Destination, f.Kind, f.Limit)
+	if err != nil {
+		return nil, fmt.Errorf("list dead letters: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (l DeadLetter, err error) {
+		err = row.Scan(&l.ID, &l.Destination, &l.Key, &l.Kind, &l.Code, &l.Reason, &l.IDs, &l.Value, &l.Attempts, &l.DiedAt)
+		return l, err
+	})
+}
+
+// RetryDeadLetters queues dead letters again, as they were: same ids, value and time, so
+// that what was applied already is no second event for the destination. Undeliverable
+// ones have nobody to go to and stay. It answers how many went.
+func (s *Store) RetryDeadLetters(ctx context.Context, f LetterFilter, now time.Time) (int64, error) {
+	if err := s.queueAhead(ctx); err != nil {
+		return 0, err
+	}
+	var n int64
+	err := s.Transact(ctx, func(et engine.Tx) error {
+		t := et.(*tx)
+		if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(appendLock)); err != nil {
+			return err
+		}
+		tag, err := t.Exec(ctx, `
+			WITH chosen AS (
+				UPDATE dead_letters l SET resolution = 'retried', resolved_at = $4
+				FROM destinations d WHERE d.destination_id = l.destination_id AND l.kind <> 'undeliverable' AND`+letterWhere+`
+				RETURNING l.*)
+			INSERT INTO queue (destination_id, lane, seq, connection_id, bucket, profile_id, form, ids, value, told, at, reason, queued_at)
+			SELECT destination_id, lane, nextval('queue_seq'), connection_id, bucket, profile_id, form, ids, value, told, at, reason_told, $4
+			FROM (SELECT * FROM chosen ORDER BY seq) c`, f.IDs, f.Destination, f.Kind, now)
+		if err != nil {
+			return err
+		}
+		n = tag.RowsAffected()
+		_, err = t.Exec(ctx, `SELECT pg_notify($1, '')`, QueueChannel)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("retry dead letters: %w", err)
+	}
+	return n, nil
+}
+
+// DropDeadLetters gives dead letters up for good and answers how many.
+func (s *Store) DropDeadLetters(ctx context.Context, f LetterFilter, now time.Time) (int64, error) {
+	tag, err := s.pool.Exec(ctx, `
+		UPDATE dead_letters l SET resolution = 'dropped', resolved_at = $4
+		FROM destinations d WHERE d.destination_id = l.destination_id AND`+letterWhere, f.IDs, f.Destination, f.Kind, now)
+	if err != nil {
+		return 0, fmt.Errorf("drop dead letters: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
