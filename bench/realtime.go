@@ -155,16 +155,17 @@ func (r *realtimeRun) burst(ctx context.Context, b *bench, name, template string
 		return err
 	}
 	d.meter.reset()
-	began = time.Now()
+	before, began := b.server.cpu(), time.Now()
 	if err := d.ingest(ctx, slices.Values(batches), workers); err != nil {
 		return err
 	}
-	took := time.Since(began)
+	took, used := time.Since(began), b.server.cpu().since(before)
 	what := fmt.Sprintf("%s; batch %d, %d workers", name, batch, workers)
 	b.report.add(Line{
 		Case: what, Measure: "calls", Value: float64(calls) / took.Seconds(), Unit: "calls/s",
 		Baseline: "COPY of the events", Against: float64(events) / copied.Seconds(),
 	})
+	b.report.addCPU(what, "call", used, calls)
 	b.report.Phases = append(b.report.Phases, d.meter.phases(what, "call", calls))
 	if again := d.meter.again(); again > 0 {
 		b.report.note("%s: %d of %d transactions were begun anew after a conflict.", what, again, len(batches)+again)
@@ -198,7 +199,11 @@ func (d *database) ingest(ctx context.Context, batches func(func([]engine.Receiv
 	for range workers {
 		g.Go(func() error {
 			for batch := range queue {
-				if _, err := d.engine.Ingest(ctx, batch, batch[0].Call.ReceivedAt); err != nil {
+				err := d.meter.watch(func() error {
+					_, err := d.engine.Ingest(ctx, batch, batch[0].Call.ReceivedAt)
+					return err
+				})
+				if err != nil {
 					return err
 				}
 			}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"muster/engine"
 	"muster/identity"
@@ -100,15 +102,17 @@ func (s *server) newDatabase(ctx context.Context, template string) (*database, e
 	if _, err := migrations.Up(ctx, d.dsn); err != nil {
 		return nil, err
 	}
-	if d.Store, err = store.Open(ctx, d.dsn); err != nil {
+	d.meter = &meter{}
+	pool, err := open(ctx, d.dsn, d.meter)
+	if err != nil {
 		return nil, err
 	}
+	d.Store = store.New(pool)
 	rules, err := identity.DefaultSettings().Compile()
 	if err != nil {
 		return nil, err
 	}
-	d.meter = &meter{Repository: d.Store}
-	d.engine = engine.New(d.meter, rules)
+	d.engine = engine.New(d.Store, rules)
 	now := time.Now()
 	if err := d.EnsureDestinations(ctx, map[string]string{destination: "mixpanel"}, now); err != nil {
 		return nil, err
@@ -117,9 +121,24 @@ func (s *server) newDatabase(ctx context.Context, template string) (*database, e
 	return d, err
 }
 
+// open is a pool like that of store.Open, with a stopwatch.
+func open(ctx context.Context, dsn string, m *meter) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	config.ConnConfig.RuntimeParams["search_path"] = migrations.Schema
+	config.ConnConfig.Tracer = m
+	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		c.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})
+		return nil
+	}
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
 // drop closes the database and removes it.
 func (d *database) drop(ctx context.Context) error {
-	d.Close()
+	d.Pool().Close()
 	return d.server.exec(context.WithoutCancel(ctx), "DROP DATABASE IF EXISTS "+d.name+" WITH (FORCE)")
 }
 

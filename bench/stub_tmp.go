@@ -1,4 +1,4 @@
 package main
 import ("context";"flag")
 func none(*flag.FlagSet) func(context.Context, *bench) error { return nil }
-var importFlags, hourlyFlags, constantFlags, backfillFlags, mergeFlags, storageFlags, idleFlags = none,none,none,none,none,none,none
+var importFlags, backfillFlags, mergeFlags, storageFlags, idleFlags = none,none,none,none,none
