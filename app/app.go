@@ -32,6 +32,9 @@ type Options struct {
 	HTTP         *http.Client     // to destinations; nil: one of the client's own
 	Now          func() time.Time // the clock
 	Log          *slog.Logger     // nil: nothing is logged
+
+	// Watch, if not nil, is put in front of each destination.
+	Watch func(name string, d deliver.Destination) deliver.Destination
 }
 
 // App is a running or settling Muster. Its parts may be used directly.
@@ -65,9 +68,12 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	kinds := make(map[string]string, len(o.Destinations))
 	for name, settings := range o.Destinations {
-		d, err := mixpanel.NewDestination(settings, o.HTTP)
-		if err != nil {
+		var d deliver.Destination
+		if d, err = mixpanel.NewDestination(settings, o.HTTP); err != nil {
 			return nil, fmt.Errorf("destination %s: %w", name, err)
+		}
+		if o.Watch != nil {
+			d = o.Watch(name, d)
 		}
 		a.targets = append(a.targets, deliver.Target{Name: name, Destination: d, Pace: o.Pace})
 		kinds[name] = "mixpanel"

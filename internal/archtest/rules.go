@@ -15,7 +15,7 @@ var rows = [][]string{
 	{"engine"},
 	{"ingest", "web", "scheduler", "deliver", "scenario", "mixpanel", "store"},
 	{"config", "app"},
-	{"demo", "bench"},
+	{"demo", "bench", "lab"},
 	{"cmd/..."},
 	{"tests/..."}, // of the whole program, from outside
 }
@@ -36,7 +36,7 @@ var helpers = map[string][]string{
 	"internal/pgserver":     {"internal/pgtest", "app", "demo", "scenario", "bench", "cmd/...", "tests/..."},
 	"internal/pgtest":       {"scenario", "bench", "cmd/...", "tests/..."},
 	"internal/archtest":     {},
-	"mixpanel/mixpaneltest": {"demo", "scenario", "bench", "cmd/...", "tests/..."},
+	"mixpanel/mixpaneltest": {"demo", "scenario", "lab", "bench", "cmd/...", "tests/..."},
 	"query/querytest":       {"scenario", "bench", "cmd/...", "tests/..."},
 }
 

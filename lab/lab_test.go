@@ -1,0 +1,31 @@
+package lab_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"muster/internal/pgtest"
+	"muster/lab"
+	"muster/scenario"
+)
+
+// The conformance scenarios are the product's own worked examples: every one of them must
+// come out on the real engine, with a real database and messages over real HTTP.
+func TestConformance(t *testing.T) {
+	l, err := lab.New(t.Context(), pgtest.Empty(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := scenario.Run(t.Context(), []string{"../scenario/testdata/conformance.yaml", "testdata/shop.yaml"}, scenario.Options{Open: l.Open, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if passed, failed := report.Count(); failed > 0 || passed < 30 {
+		var out bytes.Buffer
+		if err := report.Write(&out, false); err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("%d passed, %d failed:\n%s", passed, failed, &out)
+	}
+}
