@@ -21,6 +21,7 @@ import (
 	"muster/mixpanel"
 	"muster/scheduler"
 	"muster/store"
+	"muster/web"
 )
 
 // Options are what an App is made of.
@@ -32,6 +33,7 @@ type Options struct {
 	HTTP         *http.Client     // to destinations; nil: one of the client's own
 	Now          func() time.Time // the clock
 	Log          *slog.Logger     // nil: nothing is logged
+	Metrics      *web.Metrics     // nil: nothing is counted
 
 	// Watch, if not nil, is put in front of each destination.
 	Watch func(name string, d deliver.Destination) deliver.Destination
@@ -43,6 +45,7 @@ type App struct {
 	Store  *store.Store
 
 	now       func() time.Time
+	metrics   *web.Metrics // nil: nothing is counted
 	log       *slog.Logger
 	targets   []deliver.Target
 	queue     *store.Queue
@@ -63,7 +66,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	a := &App{
 		Engine: engine.New(o.Store, rules), Store: o.Store,
-		now: o.Now, log: o.Log, queue: o.Store.Queue(),
+		now: o.Now, metrics: o.Metrics, log: o.Log, queue: o.Store.Queue(),
 		wake: make(chan struct{}, 1), defined: make(chan struct{}, 1),
 	}
 	kinds := make(map[string]string, len(o.Destinations))
@@ -81,8 +84,13 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := o.Store.EnsureDestinations(ctx, kinds, o.Now()); err != nil {
 		return nil, err
 	}
+	var counted deliver.Metrics
+	if o.Metrics != nil {
+		counted = countedMessages{o.Metrics}
+	}
 	a.deliverer, err = deliver.New(deliver.Config{
-		Queue: a.queue, Owner: uuid.NewString(), Now: o.Now, Random: rand.Float64, Log: o.Log,
+		Metrics: counted,
+		Queue:   a.queue, Owner: uuid.NewString(), Now: o.Now, Random: rand.Float64, Log: o.Log,
 		Targets: func(context.Context) ([]deliver.Target, error) { return a.targets, nil },
 	})
 	if err != nil {
@@ -206,9 +214,13 @@ func (a *App) backfillLoop(ctx context.Context) error {
 }
 
 func (a *App) slot(ctx context.Context, s scheduler.Slot, _ int) error {
-	result, err := a.Engine.RunSlot(ctx, s.Key, s.At, a.now())
+	began := a.now()
+	result, err := a.Engine.RunSlot(ctx, s.Key, s.At, began)
 	if err != nil {
 		return err
+	}
+	if a.metrics != nil {
+		a.metrics.Slot(s.Key, a.now().Sub(began))
 	}
 	var entered, exited, changed int64
 	for _, t := range result.Tallies {
@@ -220,6 +232,13 @@ func (a *App) slot(ctx context.Context, s scheduler.Slot, _ int) error {
 		"events", result.EventsRead, "profiles", result.Profiles, "entered", entered, "exited", exited, "changed", changed)
 	return nil
 }
+
+// countedMessages counts what delivery does. How long messages wait is read from the
+// database, where the lanes of all processes are seen.
+type countedMessages struct{ *web.Metrics }
+
+// Lag implements deliver.Metrics.
+func (countedMessages) Lag(deliver.Lane, time.Duration) {}
 
 // latest implements engine.Latest.
 func latest(schedule string, at time.Time) (time.Time, error) {

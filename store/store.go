@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,10 @@ const (
 	partitionLock = 0x6d757374_0003 // one process at a time makes partitions
 	catalogLock   = 0x6d757374_0004 // shared by slots and backfills, exclusive for changes of the definitions
 )
+
+// defaultConnections is how many connections a process opens at most, unless the address
+// says so itself (pool_max_conns): for ingestion, delivery, a slot, a backfill and scrapes.
+const defaultConnections = 16
 
 // maxTries is how often a transaction is begun before its conflict is reported.
 const maxTries = 20
@@ -54,6 +59,9 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("read the database address: %w", err)
+	}
+	if !strings.Contains(dsn, "pool_max_conns") {
+		config.MaxConns = max(config.MaxConns, defaultConnections)
 	}
 	config.ConnConfig.RuntimeParams["search_path"] = migrations.Schema
 	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {

@@ -17,6 +17,7 @@ import (
 	"muster/app"
 	"muster/config"
 	"muster/ingest"
+	"muster/web"
 )
 
 // shutdownGrace bounds how long requests at hand may take once serve is told to stop.
@@ -71,7 +72,8 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	if err := s.EnsureSources(ctx, keys, env.now()); err != nil {
 		return err
 	}
-	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Now: env.now, Log: log})
+	metrics := web.NewMetrics(s, env.now)
+	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Now: env.now, Log: log, Metrics: metrics})
 	if err != nil {
 		return err
 	}
@@ -88,10 +90,11 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		return err
 	}
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, a) })
-	web := &http.Server{Handler: front(api, mux), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	ingest.Harden(web)
+	front := &http.Server{Handler: paths(api, mux), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	ingest.Harden(front)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for the Tracking API: %w", err)
@@ -104,7 +107,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	defer stopCollecting()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := front.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil
@@ -114,7 +117,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		log.Info("stopping")
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer cancel()
-		err := web.Shutdown(grace)
+		err := front.Shutdown(grace)
 		stopCollecting()
 		return err
 	})
@@ -159,9 +162,9 @@ func define(ctx context.Context, a *app.App, c *config.Config, log *slog.Logger)
 	return nil
 }
 
-// front gives the Tracking API its paths before ServeMux sees them: it would answer
+// paths gives the Tracking API its paths before ServeMux sees them: it would answer
 // //v1/batch with a redirect, which turns a client's POST into a GET.
-func front(api, others http.Handler) http.Handler {
+func paths(api, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(path.Clean("/"+r.URL.Path), "/v1/") {
 			api.ServeHTTP(w, r)

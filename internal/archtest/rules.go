@@ -23,6 +23,7 @@ var rows = [][]string{
 // neighbours are the imports within a row that are allowed, each with its reason.
 var neighbours = map[edge]string{
 	{"store", "deliver"}:   "store.Queue implements deliver.Queue, whose methods name deliver's types",
+	{"store", "web"}:       "store reads what web shows, behind the interface that web declares, which names its types",
 	{"store", "ingest"}:    "store looks up sources behind the interface that ingest declares, which names its types",
 	{"store", "scheduler"}: "store keeps the slots behind the interface that scheduler declares, which names its types",
 }

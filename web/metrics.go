@@ -1,0 +1,199 @@
+// Package web serves what programs ask of a running Muster besides the Tracking API:
+// metrics and health. It reads the database through the interfaces that it declares.
+package web
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"muster/engine"
+)
+
+// Snapshot is what is read from the database for one scrape.
+type Snapshot struct {
+	Computations []ComputationState
+	Destinations []DestinationState
+	Backfill     *BackfillState // the running one, or nil
+	Connections  PoolState
+}
+
+// ComputationState is one audience or trait.
+type ComputationState struct {
+	Key, Kind, Status string
+	// AsOf is the slot that the values of a scheduled one are as of; zero for realtime.
+	AsOf time.Time
+	// Failing is how often its present slot has failed; 0 when it has not.
+	Failing int
+}
+
+// DestinationState is what waits for one destination.
+type DestinationState struct {
+	Name        string
+	Paused      bool
+	Halted      bool
+	Waiting     int64
+	Oldest      time.Time // since when the oldest waits; zero when nothing does
+	DeadLetters int64
+}
+
+// BackfillState is a backfill under way.
+type BackfillState struct{ Done, Total int64 }
+
+// PoolState is the pool of database connections.
+type PoolState struct{ InUse, Idle, Max int64 }
+
+// Inspector reads snapshots.
+type Inspector interface {
+	Snapshot(ctx context.Context) (Snapshot, error)
+}
+
+// Metrics counts what happens in this process, and reads the rest at each scrape.
+// It implements deliver.Metrics.
+type Metrics struct {
+	registry *prometheus.Registry
+	told     *prometheus.CounterVec
+	calls    *prometheus.CounterVec
+	slots    *prometheus.HistogramVec
+}
+
+// scrapeTimeout bounds the reading of a snapshot.
+const scrapeTimeout = 5 * time.Second
+
+// NewMetrics returns metrics in a registry of their own.
+func NewMetrics(inspector Inspector, now func() time.Time) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		told: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_messages_total", Help: "Messages handed to a destination, by what became of them.",
+		}, []string{"destination", "verdict", "code"}),
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_calls_total", Help: "Calls received over HTTP, by source and by what became of them.",
+		}, []string{"source", "outcome"}),
+		slots: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "muster_slot_seconds", Help: "How long the slots of a schedule took.",
+			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		}, []string{"schedule"}),
+	}
+	m.registry.MustRegister(m.told, m.calls, m.slots, &snapshots{inspector, now},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler serves the metrics.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// Counted notes messages that a destination has answered for.
+func (m *Metrics) Counted(destination string, verdict engine.Verdict, code string, n int) {
+	m.told.WithLabelValues(destination, verdictName(verdict), code).Add(float64(n))
+}
+
+// Received notes calls that came in over HTTP.
+func (m *Metrics) Received(source, outcome string, n int) {
+	m.calls.WithLabelValues(source, outcome).Add(float64(n))
+}
+
+// Slot notes that a slot was computed.
+func (m *Metrics) Slot(schedule string, took time.Duration) {
+	m.slots.WithLabelValues(schedule).Observe(took.Seconds())
+}
+
+func verdictName(v engine.Verdict) string {
+	switch v {
+	case engine.Delivered:
+		return "delivered"
+	case engine.Retry:
+		return "retry"
+	case engine.Rejected:
+		return "rejected"
+	case engine.Uncertain:
+		return "uncertain"
+	case engine.Halt:
+		return "halt"
+	}
+	return "unknown"
+}
+
+// snapshots collects what is read from the database at each scrape.
+type snapshots struct {
+	inspector Inspector
+	now       func() time.Time
+}
+
+var (
+	up           = describe("muster_database_up", "1 when the database answered this scrape.")
+	computations = describe("muster_computation_info", "1 for each audience and trait, with its kind and status.", "key", "kind", "status")
+	age          = describe("muster_computation_age_seconds", "How old the values of a scheduled audience or trait are.", "key")
+	failing      = describe("muster_computation_failed_attempts", "How often the present slot of an audience or trait has failed.", "key")
+	waiting      = describe("muster_queue_waiting", "Messages that wait for a destination.", "destination")
+	oldest       = describe("muster_queue_oldest_seconds", "How long the oldest message has waited for a destination.", "destination")
+	stopped      = describe("muster_destination_stopped", "1 when a destination is paused, or has stopped by itself.", "destination", "why")
+	dead         = describe("muster_dead_letters", "Messages for a destination that wait for an operator's decision.", "destination")
+	backfill     = describe("muster_backfill_profiles", "Profiles of the backfill under way.", "state")
+	pool         = describe("muster_database_connections", "Connections to the database.", "state")
+)
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (*snapshots) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{up, computations, age, failing, waiting, oldest, stopped, dead, backfill, pool} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	snap, err := s.inspector.Snapshot(ctx)
+	if err != nil {
+		gauge(up, 0)
+		return
+	}
+	gauge(up, 1)
+	now := s.now()
+	for _, c := range snap.Computations {
+		gauge(computations, 1, c.Key, c.Kind, c.Status)
+		if !c.AsOf.IsZero() {
+			gauge(age, now.Sub(c.AsOf).Seconds(), c.Key)
+			gauge(failing, float64(c.Failing), c.Key)
+		}
+	}
+	for _, d := range snap.Destinations {
+		gauge(waiting, float64(d.Waiting), d.Name)
+		lag := 0.0
+		if !d.Oldest.IsZero() {
+			lag = now.Sub(d.Oldest).Seconds()
+		}
+		gauge(oldest, lag, d.Name)
+		gauge(stopped, flag(d.Paused), d.Name, "paused")
+		gauge(stopped, flag(d.Halted), d.Name, "refused")
+		gauge(dead, float64(d.DeadLetters), d.Name)
+	}
+	if b := snap.Backfill; b != nil {
+		gauge(backfill, float64(b.Done), "done")
+		gauge(backfill, float64(b.Total), "total")
+	}
+	gauge(pool, float64(snap.Connections.InUse), "in_use")
+	gauge(pool, float64(snap.Connections.Idle), "idle")
+	gauge(pool, float64(snap.Connections.Max), "max")
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}

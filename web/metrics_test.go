@@ -1,0 +1,81 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"muster/engine"
+	"muster/web"
+)
+
+var present = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+type inspector struct {
+	snap web.Snapshot
+	err  error
+}
+
+func (i inspector) Snapshot(context.Context) (web.Snapshot, error) { return i.snap, i.err }
+
+func scrape(t *testing.T, m *web.Metrics) string {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	m.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	if rec.Code != 200 {
+		t.Fatalf("status %d: %s", rec.Code, rec.Body)
+	}
+	return rec.Body.String()
+}
+
+func TestMetrics(t *testing.T) {
+	m := web.NewMetrics(inspector{snap: web.Snapshot{
+		Computations: []web.ComputationState{
+			{Key: "active_7d", Kind: "audience", Status: "live", AsOf: present.Add(-90 * time.Minute), Failing: 3},
+			{Key: "ltv", Kind: "trait", Status: "live"},
+		},
+		Destinations: []web.DestinationState{{Name: "mp", Waiting: 7, Oldest: present.Add(-time.Minute), Halted: true, DeadLetters: 2}},
+		Backfill:     &web.BackfillState{Done: 5, Total: 10},
+		Connections:  web.PoolState{InUse: 1, Idle: 2, Max: 4},
+	}}, func() time.Time { return present })
+	m.Counted("mp", engine.Rejected, "invalid_time", 4)
+	m.Received("web", "accepted", 9)
+	m.Slot("0 * * * *", 200*time.Millisecond)
+	got := scrape(t, m)
+	for _, want := range []string{
+		`muster_database_up 1`,
+		`muster_computation_info{key="active_7d",kind="audience",status="live"} 1`,
+		`muster_computation_age_seconds{key="active_7d"} 5400`,
+		`muster_computation_failed_attempts{key="active_7d"} 3`,
+		`muster_queue_waiting{destination="mp"} 7`,
+		`muster_queue_oldest_seconds{destination="mp"} 60`,
+		`muster_destination_stopped{destination="mp",why="refused"} 1`,
+		`muster_destination_stopped{destination="mp",why="paused"} 0`,
+		`muster_dead_letters{destination="mp"} 2`,
+		`muster_backfill_profiles{state="done"} 5`,
+		`muster_database_connections{state="max"} 4`,
+		`muster_messages_total{code="invalid_time",destination="mp",verdict="rejected"} 4`,
+		`muster_calls_total{outcome="accepted",source="web"} 9`,
+		`muster_slot_seconds_count{schedule="0 * * * *"} 1`,
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("missing: %s", want)
+		}
+	}
+	if strings.Contains(got, `muster_computation_age_seconds{key="ltv"}`) {
+		t.Error("a realtime trait has no age")
+	}
+}
+
+// A database that does not answer must be seen, and must not hide what this process knows.
+func TestMetricsWithoutDatabase(t *testing.T) {
+	m := web.NewMetrics(inspector{err: errors.New("down")}, func() time.Time { return present })
+	m.Counted("mp", engine.Delivered, "", 1)
+	got := scrape(t, m)
+	if !strings.Contains(got, "muster_database_up 0\n") || !strings.Contains(got, "muster_messages_total") {
+		t.Errorf("got %s", got)
+	}
+}
