@@ -52,6 +52,8 @@ type Tx interface {
 	// LockProfiles locks profiles, in ascending order of (bucket, number), and reads
 	// their ids. Those that are gone (merged or deleted meanwhile) are left out.
 	LockProfiles(ctx context.Context, ids []int64) ([]identity.Profile, error)
+	// ProfilesAfter lists the next n profiles after a place, without locking them.
+	ProfilesAfter(ctx context.Context, after Place, n int) ([]int64, error)
 	// Heirs says into which profiles those that are gone were merged; deleted ones are left out.
 	Heirs(ctx context.Context, gone []int64) (map[int64]int64, error)
 	// NewProfileIDs draws numbers for new profiles, higher than all before.
@@ -90,8 +92,12 @@ type Tx interface {
 	// LastSeq is the last place in the order of arrival. With the gate closed, no event
 	// with a smaller one can turn up later.
 	LastSeq(ctx context.Context) (int64, error)
-	// ScanEvents reads a slice of the event log, in any order.
-	ScanEvents(ctx context.Context, s EventScan, yield func(profileID int64, e *query.Event) error) error
+	// ScanArrivals reads the events of the names that arrived after one place and up to
+	// another, in any order.
+	ScanArrivals(ctx context.Context, names []string, after, upTo int64, yield func(profileID int64, e *query.Event) error) error
+	// ScanSpans reads the events that are stamped within the spans, which do not overlap,
+	// and arrived up to a place, in any order.
+	ScanSpans(ctx context.Context, spans []Span, upTo int64, yield func(profileID int64, e *query.Event) error) error
 	// LockMarks reads how far the states of leaves have come, and keeps other slots off them.
 	LockMarks(ctx context.Context, leaves []int64) (map[int64]Mark, error)
 	// LockVersions reads the instants that the values of scheduled versions are as of, and
@@ -101,6 +107,8 @@ type Tx interface {
 	SetMarks(ctx context.Context, marks map[int64]Mark, versions []*Version, asOf time.Time) error
 	// Due finds the profiles that versions must look at by the instant, that included.
 	Due(ctx context.Context, versions []*Version, by time.Time, yield func(profileID, computationID int64)) error
+	// DueFor reads when versions must look at the profiles.
+	DueFor(ctx context.Context, versions []*Version, profiles []int64, yield func(profileID, computationID int64, at time.Time)) error
 	// RecordSlot notes what a slot did for each computation.
 	RecordSlot(ctx context.Context, versions []*Version, slot, now time.Time, result SlotResult) error
 
@@ -183,13 +191,9 @@ type HistoryQuery struct {
 	UpTo     int64 // events that arrived up to this one; 0: all
 }
 
-// EventScan selects a slice of the event log.
-type EventScan struct {
+// Span is a stretch of the event log: the events of some names that are stamped between
+// two instants, both included.
+type Span struct {
+	From, To time.Time
 	Names    []string
-	AfterSeq int64 // events that arrived later than this one ...
-	UpToSeq  int64 // ... and not later than this one
-	Range    *TimeRange
 }
-
-// TimeRange is a span of timestamps, both ends included.
-type TimeRange struct{ From, To time.Time }

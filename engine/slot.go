@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -173,15 +174,15 @@ func (r *slotRun) scan(ctx context.Context) error {
 	}
 	byName := make(map[string][]*Leaf)
 	minCut := r.cut
-	var ranges []TimeRange
+	var spans []Span
 	for _, l := range r.leaves {
 		mark := r.marks[l.ID]
 		byName[l.Event] = append(byName[l.Event], l)
 		minCut = min(minCut, mark.Cut)
 		if mark.AsOf.Before(r.slot) {
-			ranges = append(ranges,
-				TimeRange{mark.AsOf.Add(-l.Window.Far), r.slot.Add(-l.Window.Far)},
-				TimeRange{mark.AsOf.Add(-l.Window.Near), r.slot.Add(-l.Window.Near)})
+			spans = append(spans,
+				Span{mark.AsOf.Add(-l.Window.Far), r.slot.Add(-l.Window.Far), []string{l.Event}},
+				Span{mark.AsOf.Add(-l.Window.Near), r.slot.Add(-l.Window.Near), []string{l.Event}})
 		}
 	}
 	names := slices.Sorted(maps.Keys(byName))
@@ -204,18 +205,11 @@ func (r *slotRun) scan(ctx context.Context) error {
 		return nil
 	}
 	if minCut < r.cut {
-		arrivals := EventScan{Names: names, AfterSeq: minCut, UpToSeq: r.cut}
-		if err := r.tx.ScanEvents(ctx, arrivals, take); err != nil {
+		if err := r.tx.ScanArrivals(ctx, names, minCut, r.cut, take); err != nil {
 			return err
 		}
 	}
-	for _, span := range union(ranges) {
-		crossed := EventScan{Names: names, UpToSeq: minCut, Range: &span}
-		if err := r.tx.ScanEvents(ctx, crossed, take); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.tx.ScanSpans(ctx, union(spans), minCut, take)
 }
 
 func (r *slotRun) delta(profileID int64, l *Leaf) *delta {
@@ -249,18 +243,22 @@ func (r *slotRun) due(ctx context.Context) error {
 	})
 }
 
-// union merges ranges that overlap or touch.
-func union(ranges []TimeRange) []TimeRange {
-	slices.SortFunc(ranges, func(a, b TimeRange) int { return a.From.Compare(b.From) })
-	var merged []TimeRange
-	for _, r := range ranges {
-		if n := len(merged); n > 0 && !r.From.After(merged[n-1].To) {
-			if r.To.After(merged[n-1].To) {
-				merged[n-1].To = r.To
-			}
+// union merges spans that overlap or touch, so that no event is in two of them.
+func union(spans []Span) []Span {
+	slices.SortFunc(spans, func(a, b Span) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
+	var merged []Span
+	for _, s := range spans {
+		n := len(merged) - 1
+		if n < 0 || s.From.After(merged[n].To) {
+			merged = append(merged, s)
 			continue
 		}
-		merged = append(merged, r)
+		if s.To.After(merged[n].To) {
+			merged[n].To = s.To
+		}
+		for _, name := range s.Names {
+			merged[n].Names = appendNew(merged[n].Names, name)
+		}
 	}
 	return merged
 }

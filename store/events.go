@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jackc/pgx/v5"
@@ -47,22 +49,46 @@ func document(v jsontext.Value) any {
 
 const eventColumns = `e.profile_id, e.event_name_id, e.ts, e.seq, e.received_at, e.source_id, e.properties, e.context`
 
-// ScanEvents implements engine.Tx.
-func (t *tx) ScanEvents(ctx context.Context, s engine.EventScan, yield func(int64, *query.Event) error) error {
-	names, err := t.store.numbers(ctx, t, s.Names)
-	if err != nil || len(names) == 0 {
+// ScanArrivals implements engine.Tx. The BRIN index on seq finds the blocks.
+func (t *tx) ScanArrivals(ctx context.Context, names []string, after, upTo int64, yield func(int64, *query.Event) error) error {
+	numbers, err := t.store.numbers(ctx, t, names)
+	if err != nil || len(numbers) == 0 {
 		return err
 	}
-	var rows pgx.Rows
-	if s.Range != nil {
-		rows, err = t.Query(ctx, `SELECT `+eventColumns+` FROM events e
-			WHERE e.ts >= $1 AND e.ts <= $2 AND e.seq <= $3 AND e.event_name_id = ANY($4)`, s.Range.From, s.Range.To, s.UpToSeq, names)
-	} else {
-		rows, err = t.Query(ctx, `SELECT `+eventColumns+` FROM events e
-			WHERE e.seq > $1 AND e.seq <= $2 AND e.event_name_id = ANY($3)`, s.AfterSeq, s.UpToSeq, names)
-	}
+	rows, err := t.Query(ctx, `SELECT `+eventColumns+` FROM events e
+		WHERE e.seq > $1 AND e.seq <= $2 AND e.event_name_id = ANY($3)`, after, upTo, numbers)
 	if err != nil {
-		return fmt.Errorf("scan events: %w", err)
+		return fmt.Errorf("scan arrivals: %w", err)
+	}
+	return t.readEvents(rows, yield)
+}
+
+// ScanSpans implements engine.Tx: one statement for all spans. OFFSET 0 makes PostgreSQL
+// look up each span by itself, with the BRIN index on ts in the partitions that it
+// touches; left free, it might read the whole log to join it with the spans.
+func (t *tx) ScanSpans(ctx context.Context, spans []engine.Span, upTo int64, yield func(int64, *query.Event) error) error {
+	var froms, tos []time.Time
+	var names []string // of each span, as the text of an array: PostgreSQL has no ragged ones
+	for _, s := range spans {
+		numbers, err := t.store.numbers(ctx, t, s.Names)
+		if err != nil {
+			return err
+		}
+		if len(numbers) > 0 {
+			froms = append(froms, s.From)
+			tos = append(tos, s.To)
+			names = append(names, "{"+strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ","), "[]")+"}")
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	rows, err := t.Query(ctx, `SELECT e.* FROM unnest($1::timestamptz[], $2::timestamptz[], $3::text[]) AS span (first, last, names)
+		CROSS JOIN LATERAL (SELECT `+eventColumns+` FROM events e
+			WHERE e.ts >= span.first AND e.ts <= span.last AND e.event_name_id = ANY(span.names::bigint[]) AND e.seq <= $4 OFFSET 0) e`,
+		froms, tos, names, upTo)
+	if err != nil {
+		return fmt.Errorf("scan what crossed the edges of windows: %w", err)
 	}
 	return t.readEvents(rows, yield)
 }
