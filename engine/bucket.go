@@ -8,15 +8,17 @@ const Buckets = 1024
 const Lanes = 16
 
 // ProfileBucket is the bucket of a profile: a fixed hash of its number.
-func ProfileBucket(profileID int64) int {
-	// The finaliser of SplitMix64: consecutive numbers land far apart.
-	x := uint64(profileID)
+func ProfileBucket(profileID int64) int { return int(scatter(profileID) % Buckets) }
+
+// scatter is the finaliser of SplitMix64: consecutive numbers land far apart.
+func scatter(n int64) uint64 {
+	x := uint64(n)
 	x ^= x >> 30
 	x *= 0xbf58476d1ce4e5b9
 	x ^= x >> 27
 	x *= 0x94d049bb133111eb
 	x ^= x >> 31
-	return int(x % Buckets)
+	return x
 }
 
 // IDBucket is the bucket of an external id: FNV-1a of its type and value.

@@ -145,6 +145,17 @@ func (t *tx) NextProfiles(ctx context.Context, b *engine.Backfill, n int) ([]ide
 	return profiles, t.readLinks(ctx, profiles)
 }
 
+// ProfilesAfter implements engine.Tx.
+func (t *tx) ProfilesAfter(ctx context.Context, after engine.Place, n int) ([]int64, error) {
+	rows, err := t.Query(ctx, `
+		SELECT profile_id FROM profiles WHERE (bucket, profile_id) > ($1, $2) ORDER BY bucket, profile_id LIMIT $3`,
+		after.Bucket, after.ProfileID, n)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
 // Heirs implements engine.Tx.
 func (t *tx) Heirs(ctx context.Context, gone []int64) (map[int64]int64, error) {
 	heirs := make(map[int64]int64, len(gone))

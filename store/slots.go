@@ -98,6 +98,26 @@ func (t *tx) Due(ctx context.Context, versions []*engine.Version, by time.Time, 
 	return err
 }
 
+// DueFor implements engine.Tx.
+func (t *tx) DueFor(ctx context.Context, versions []*engine.Version, profiles []int64, yield func(profileID, computationID int64, at time.Time)) error {
+	ids, _ := versionKeys(versions)
+	c := columnsOf(profiles)
+	rows, err := t.Query(ctx, `
+		SELECT d.profile_id, d.computation_id, d.due_at
+		FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
+		JOIN due_evaluations d USING (bucket, profile_id) WHERE d.computation_id = ANY($3)`, c.buckets, c.ids, ids)
+	if err != nil {
+		return err
+	}
+	var profile, computation int64
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&profile, &computation, &at}, func() error {
+		yield(profile, computation, at)
+		return nil
+	})
+	return err
+}
+
 // RecordSlot implements engine.Tx.
 func (t *tx) RecordSlot(ctx context.Context, _ []*engine.Version, slot, now time.Time, result engine.SlotResult) error {
 	c := tallyColumns(result.Tallies)

@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"muster/query"
+)
+
+// VerifyOptions say what is verified.
+type VerifyOptions struct {
+	Keys   []string // of computations; empty: all
+	Share  float64  // of all profiles, above 0 to 1, chosen by their numbers; 0: all
+	Repair bool     // mend what differs, and queue what has to be told
+}
+
+// Part is a part of what is stored.
+type Part string
+
+// The parts that are verified.
+const (
+	PartState  Part = "state"  // what a profile's events amount to for a leaf
+	PartValue  Part = "value"  // of a computation
+	PartLedger Part = "ledger" // what was told, or is queued
+)
+
+// Difference is something stored that is not what the reference evaluator makes of the
+// profile's history.
+type Difference struct {
+	ProfileID int64
+	Key       string // of the computation
+	Part      Part
+	Of        string // the leaf's text, or destination and id combination; empty for a value
+	Stored    query.Value
+	Reference query.Value
+}
+
+// String is the difference in a line.
+func (d Difference) String() string {
+	of := ""
+	if d.Of != "" {
+		of = " of " + d.Of
+	}
+	return fmt.Sprintf("profile %d, %s: %s%s is %s and should be %s", d.ProfileID, d.Key, d.Part, of, d.Stored, d.Reference)
+}
+
+// VerifyReport sums a verification up.
+type VerifyReport struct {
+	Computations int
+	Profiles     int64
+	Values       int64 // compared
+	// Waiting values were not compared: something that a scheduled computation reads has
+	// changed, and its next slot is to look at the profile.
+	Waiting     int64
+	Differences int64
+}
+
+// Verify recomputes computations with the reference evaluator from the stored history, and
+// yields what is stored otherwise: states, values, and what was told. It works while all
+// else goes on, one chunk of profiles (see SetChunk) with their history at a time. A
+// profile's history is read in full, so that it costs what is stored.
+func (e *Engine) Verify(ctx context.Context, o VerifyOptions, now time.Time, yield func(Difference)) (VerifyReport, error) {
+	var report VerifyReport
+	if o.Share < 0 || o.Share > 1 {
+		return report, fmt.Errorf("verify: the share of profiles must be above 0 and at most 1, not %v", o.Share)
+	}
+	if err := e.repo.Prepare(ctx, nil, []time.Time{now}); err != nil {
+		return report, fmt.Errorf("verify: %w", err)
+	}
+	var at Place
+	for more := true; more; {
+		var v *verification
+		err := e.repo.Transact(ctx, func(tx Tx) error {
+			v = &verification{tx: tx, options: o, now: now, at: at}
+			return v.chunk(ctx, e)
+		})
+		if err != nil {
+			return report, fmt.Errorf("verify: %w", err)
+		}
+		at, more = v.at, v.more
+		report.Computations = len(v.targets)
+		report.Profiles += int64(len(v.profiles))
+		report.Values += v.values
+		report.Waiting += v.waiting
+		report.Differences += int64(len(v.found))
+		for _, d := range v.found {
+			yield(d)
+		}
+	}
+	return report, nil
+}
+
+// verification is the transaction of one chunk.
+type verification struct {
+	tx      Tx
+	options VerifyOptions
+	now     time.Time
+	at      Place // profiles up to here are done
+	more    bool
+
+	catalog  *Catalog
+	running  *Backfill
+	targets  []*Computation
+	instants map[*Version]time.Time
+	marks    map[int64]Mark
+	due      map[int64]map[int64]time.Time // by profile and computation
+	profiles []*Profile
+
+	values, waiting int64
+	found           []Difference
+}
+
+func (v *verification) chunk(ctx context.Context, e *Engine) (err error) {
+	if err := v.tx.ShareCatalog(ctx); err != nil {
+		return err
+	}
+	if v.catalog, err = e.current(ctx, v.tx); err != nil {
+		return err
+	}
+	if err := v.choose(); err != nil {
+		return err
+	}
+	if err := v.lock(ctx, e.chunk); err != nil || len(v.profiles) == 0 {
+		return err
+	}
+	if err := v.load(ctx); err != nil {
+		return err
+	}
+	for _, p := range v.profiles {
+		v.verify(p)
+	}
+	if !v.options.Repair || len(v.found) == 0 {
+		return nil
+	}
+	if err := v.tx.Save(ctx, v.catalog, v.profiles); err != nil {
+		return err
+	}
+	return v.tx.Enqueue(ctx, v.profiles, v.now)
+}
+
+// choose finds the computations that are verified, in the order of reading.
+func (v *verification) choose() error {
+	for _, key := range v.options.Keys {
+		if v.catalog.byKey[key] == nil {
+			return fmt.Errorf("there is no audience or computed trait %q", key)
+		}
+	}
+	for _, c := range v.catalog.Computations {
+		if len(v.options.Keys) == 0 || slices.Contains(v.options.Keys, c.Key) {
+			v.targets = append(v.targets, c)
+		}
+	}
+	return nil
+}
+
+// lock locks the next profiles, and keeps slots from moving windows meanwhile.
+func (v *verification) lock(ctx context.Context, chunk int) (err error) {
+	var scheduled []*Version
+	var windowed []int64
+	for _, c := range v.targets {
+		for _, version := range v.catalog.versions(c) {
+			if version.Scheduled() {
+				scheduled = append(scheduled, version)
+			}
+			for _, l := range version.Leaves {
+				if l.Foldable && l.Window != nil {
+					windowed = appendNew(windowed, l.ID)
+				}
+			}
+		}
+	}
+	if v.instants, err = v.tx.LockVersions(ctx, scheduled); err != nil {
+		return err
+	}
+	if v.marks, err = v.tx.LockMarks(ctx, windowed); err != nil {
+		return err
+	}
+	listed, err := v.tx.ProfilesAfter(ctx, v.at, chunk)
+	if err != nil || len(listed) == 0 {
+		return err
+	}
+	last := listed[len(listed)-1]
+	v.at, v.more = Place{ProfileBucket(last), last}, true
+	if share := v.options.Share; share > 0 && share < 1 {
+		listed = slices.DeleteFunc(listed, func(id int64) bool { return float64(scatter(id)>>11)/(1<<53) >= share })
+	}
+	locked, err := v.tx.LockProfiles(ctx, listed)
+	if err != nil {
+		return err
+	}
+	ids := make([]int64, 0, len(locked))
+	for _, p := range locked {
+		ids = append(ids, int64(p.ID))
+		v.profiles = append(v.profiles, NewProfile(int64(p.ID), p.Links))
+	}
+	if v.running, err = v.tx.Running(ctx); err != nil { // its progress counts as of the locks
+		return err
+	}
+	v.due = make(map[int64]map[int64]time.Time)
+	return v.tx.DueFor(ctx, scheduled, ids, func(profile, computation int64, at time.Time) {
+		if v.due[profile] == nil {
+			v.due[profile] = make(map[int64]time.Time)
+		}
+		v.due[profile][computation] = at
+	})
+}
+
+func (v *verification) load(ctx context.Context) error {
+	needs := &plan{}
+	for _, c := range v.targets {
+		needs.include(v.catalog.plans[c])
+		for _, version := range v.catalog.versions(c) {
+			for _, l := range version.Leaves {
+				for _, name := range l.Events {
+					needs.names = appendNew(needs.names, name)
+				}
+			}
+		}
+	}
+	wants := make([]Want, 0, len(v.profiles))
+	byID := make(map[int64]*Profile, len(v.profiles))
+	ids := make([]int64, 0, len(v.profiles))
+	for _, p := range v.profiles {
+		wants = append(wants, Want{
+			Profile: p, Events: needs.events, Computations: needs.computations, Connections: needs.connections, Traits: needs.traits,
+		})
+		byID[p.ID] = p
+		ids = append(ids, p.ID)
+	}
+	if err := v.tx.Load(ctx, wants); err != nil {
+		return err
+	}
+	if len(needs.names) == 0 {
+		return nil
+	}
+	return v.tx.History(ctx, HistoryQuery{Profiles: ids, Names: needs.names}, func(id int64, e *query.Event) error {
+		byID[id].history = append(byID[id].history, e)
+		return nil
+	})
+}
