@@ -1,0 +1,81 @@
+// Package sdk_test holds muster to what Segment's own libraries expect. They run as they
+// are published, told nothing but another host: for Node.js, for browsers in a headless
+// Chromium, and for Go. run.sh installs them and runs the tests.
+package sdk_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"muster/tests/served"
+)
+
+// enabled is the variable that says that the libraries are installed.
+const enabled = "MUSTER_SDK_TESTS"
+
+func TestLibraries(t *testing.T) {
+	if os.Getenv(enabled) == "" {
+		t.Skip("tests/sdk/run.sh installs Segment's libraries and runs this test")
+	}
+	bin, err := served.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(bin) })
+	program, err := served.Build(t.Context(), bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, library := range []struct {
+		name  string
+		start func(t *testing.T, host string) driver
+	}{
+		{"node", func(t *testing.T, host string) driver {
+			return startProcess(t, ".", "node", "drivers/node.mjs", host, writeKey)
+		}},
+		{"go", func(t *testing.T, host string) driver {
+			return startProcess(t, ".", buildGoDriver(t, bin), host, writeKey)
+		}},
+		{"browser", func(t *testing.T, host string) driver {
+			return startBrowser(t, "chromium", host, false)
+		}},
+		{"browser, batching", func(t *testing.T, host string) driver {
+			return startBrowser(t, "chromium", host, true)
+		}},
+	} {
+		t.Run(library.name, func(t *testing.T) {
+			t.Parallel()
+			s := startSystem(t, program)
+			testLibrary(t, s, library.start(t, s.gate.URL))
+			for _, v := range s.fake.Violations() {
+				t.Errorf("Mixpanel's rules were broken: %v", v)
+			}
+		})
+	}
+}
+
+func buildGoDriver(t *testing.T, dir string) string {
+	t.Helper()
+	program := filepath.Join(dir, "sdkdriver")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
+	cmd.Dir = "drivers/go"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the driver of the Go library: %v\n%s", err, out)
+	}
+	return program
+}
+
+// testLibrary puts one library through everything, on one muster.
+func testLibrary(t *testing.T, s *system, d driver) {
+	t.Run("six calls", func(t *testing.T) { testCalls(t, s, d) })
+	t.Run("a flush of 1,000 events", func(t *testing.T) {
+		b := burst{user: "flush", count: 1_000}
+		b.send(t, s, d, nil)
+	})
+	t.Run("503 for a while", func(t *testing.T) { testRefused(t, s, d) })
+	t.Run("lost answers", func(t *testing.T) { testLostAnswers(t, s, d) })
+	t.Run("a restart", func(t *testing.T) { testRestart(t, s, d, "restart", s.muster.Terminate) })
+	t.Run("kill -9", func(t *testing.T) { testRestart(t, s, d, "killed", s.muster.Kill) })
+}
