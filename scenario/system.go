@@ -20,7 +20,8 @@ type System interface {
 	Define(ctx context.Context, definitions []engine.Definition) (refused []*engine.DefinitionError, err error)
 	// Remove deletes a definition.
 	Remove(ctx context.Context, key string) error
-	// DeleteProfile deletes the profile that has the id, and all that is known of it.
+	// DeleteProfile deletes the profile that has the id, and all that is known of it. It is
+	// an error if nobody has the id: a slip of the pen shall not look like a deletion.
 	DeleteProfile(ctx context.Context, id identity.ID) error
 	// Ingest takes calls in, in their order and if possible at once. The calls name their
 	// sources; the system finds, or makes, the SourceID.
