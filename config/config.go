@@ -61,7 +61,7 @@ type Destination struct {
 	Settings mixpanel.Settings `yaml:"settings"`
 }
 
-// Computation is an audience or a computed trait.
+// Computation is an audience or a computed trait. Its key comes from its name if it has none.
 type Computation struct {
 	Name              string       `yaml:"name"`
 	Key               string       `yaml:"key"`
@@ -128,6 +128,9 @@ func (c *Config) fill() {
 	}
 	for _, list := range [][]Computation{c.Audiences, c.Traits} {
 		for i := range list {
+			if list[i].Key == "" {
+				list[i].Key = engine.KeyFromName(list[i].Name)
+			}
 			if list[i].Connections != nil {
 				continue
 			}

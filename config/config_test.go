@@ -72,7 +72,7 @@ traits:
 `)
 	want := []engine.Definition{
 		{
-			Name: "Repeat buyers", Kind: query.Audience, Query: "event('Order Completed').count() >= 2", IncludeHistorical: true,
+			Key: "repeat_buyers", Name: "Repeat buyers", Kind: query.Audience, Query: "event('Order Completed').count() >= 2", IncludeHistorical: true,
 			Connections: []engine.ConnectionDefinition{{Destination: "web"}, {Destination: "app"}},
 		},
 		{Key: "quiet", Kind: query.Audience, Query: "event('Order Completed').count() = 0"},

@@ -116,19 +116,15 @@ func (c *Config) computationFaults(f *faults) {
 	}{{"audiences", c.Audiences}, {"traits", c.Traits}} {
 		for i, comp := range list.computations {
 			place := fmt.Sprintf("%s[%d]", list.name, i)
-			key := comp.Key
-			if key == "" {
-				key = engine.KeyFromName(comp.Name)
-			}
-			switch other, twice := keys[key]; {
-			case key == "" && comp.Name == "":
+			switch other, twice := keys[comp.Key]; {
+			case comp.Key == "" && comp.Name == "":
 				f.add(place, "it has no name; give it a name, a key, or both")
-			case key == "":
+			case comp.Key == "":
 				f.add(place+".name", "no key can be made of it; give a key of a-z, 0-9 and _")
 			case twice:
-				f.add(place, "the key %q is that of %s; audiences and traits share their keys", key, other)
+				f.add(place, "the key %q is that of %s; audiences and traits share their keys", comp.Key, other)
 			}
-			keys[key] = place
+			keys[comp.Key] = place
 			comp.faults(f, place, destinations)
 		}
 	}
