@@ -98,7 +98,10 @@ func (t *timeline) Remove(ctx context.Context, key string) error {
 
 // DeleteProfile implements scenario.System.
 func (t *timeline) DeleteProfile(ctx context.Context, id identity.ID) error {
-	_, err := t.app.Engine.DeleteProfile(ctx, []identity.ID{id}, t.clock())
+	report, err := t.app.Engine.DeleteProfile(ctx, []identity.ID{id}, t.clock())
+	if err == nil && len(report.Unknown) > 0 {
+		err = fmt.Errorf("no profile has the id %s", id)
+	}
 	return err
 }
 
@@ -121,7 +124,7 @@ func (t *timeline) Settle(ctx context.Context) error {
 		return err
 	}
 	if v := t.fake.Violations(); len(v) > 0 {
-		return fmt.Errorf("Mixpanel's rules were broken: %v", v[0])
+		return fmt.Errorf("a rule of Mixpanel was broken: %v", v[0])
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func (s *show) table(ctx context.Context) error {
 func (s *show) customer(context.Context) error {
 	p, ok := s.fake.Profile(mixpaneltest.DefaultToken, s.log.favourite)
 	if !ok {
-		return fmt.Errorf("Mixpanel does not know the customer %s", s.log.favourite)
+		return fmt.Errorf("the customer %s is not known to Mixpanel", s.log.favourite)
 	}
 	s.say("\nOne customer, as Mixpanel holds it now: %s", s.log.favourite)
 	w := tabwriter.NewWriter(s.env.out, 0, 0, 2, ' ', 0)
@@ -134,7 +134,7 @@ func (s *show) proof(ctx context.Context) error {
 		checked, wrong, waiting, len(s.fake.Violations()),
 		s.fake.EventCount(mixpaneltest.DefaultToken, mixpaneltest.Raw)-s.fake.EventCount(mixpaneltest.DefaultToken, mixpaneltest.Deduped))
 	if wrong > 0 || waiting > 0 || len(s.fake.Violations()) > 0 {
-		return fmt.Errorf("the proof failed")
+		return errors.New("the proof failed")
 	}
 	return nil
 }

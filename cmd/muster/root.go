@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -39,7 +41,7 @@ func (f failure) Error() string { return fmt.Sprintf("exit %d", f.code) }
 // run executes a command line and returns its exit code.
 func run(ctx context.Context, env *environment, args []string) int {
 	root := newRoot(env)
-	root.SetArgs(args)
+	root.SetArgs(longFlags(args))
 	err := root.ExecuteContext(ctx)
 	var f failure
 	var usage usageError
@@ -54,6 +56,20 @@ func run(ctx context.Context, env *environment, args []string) int {
 	}
 	fmt.Fprintf(env.err, "muster: %v\n", err)
 	return exitFailed
+}
+
+// longFlags lets muster test -run PATTERN, as in go test, mean --run.
+func longFlags(args []string) []string {
+	if len(args) == 0 || args[0] != "test" {
+		return args
+	}
+	args = slices.Clone(args)
+	for i, a := range args {
+		if a == "-run" || strings.HasPrefix(a, "-run=") {
+			args[i] = "-" + a
+		}
+	}
+	return args
 }
 
 // usageError is a mistake in the command line.
