@@ -113,7 +113,7 @@ type Tx interface {
 	RecordSlot(ctx context.Context, versions []*Version, slot, now time.Time, result SlotResult) error
 
 	// StartBackfill notes a backfill for the versions, and marks their new leaves with the
-	// cut and, where they have windows, with the marks of their schedule's other leaves,
+	// cut and, where they have windows, with the instant of their schedule's other leaves,
 	// else with asOf of the schedule.
 	StartBackfill(ctx context.Context, versions []*Version, cut int64, asOf map[string]time.Time, now time.Time) error
 	// LockBackfill locks and reads the running backfill; nil: none runs.

@@ -65,13 +65,10 @@ func (t *tx) StartBackfill(ctx context.Context, versions []*engine.Version, cut 
 				return err
 			}
 		}
-		// A new leaf with a window joins the others of its schedule at their mark. One
-		// without counts what comes from now on.
+		// A new leaf with a window shows it at the instant of the others of its schedule.
 		_, err = t.Exec(ctx, `
-			UPDATE leaves l SET cut = CASE WHEN l.schedule = '' THEN $3 ELSE coalesce(o.cut, $3) END, as_of = CASE WHEN l.schedule = '' THEN NULL ELSE v.as_of END
-			FROM version_leaves r
-			JOIN computation_versions v USING (computation_id, version)
-			LEFT JOIN LATERAL (SELECT max(x.cut) AS cut FROM leaves x WHERE x.schedule = v.schedule AND x.schedule <> '' AND x.built) o ON true
+			UPDATE leaves l SET cut = $3, as_of = CASE WHEN l.schedule = '' THEN NULL ELSE v.as_of END
+			FROM version_leaves r JOIN computation_versions v USING (computation_id, version)
 			WHERE r.computation_id = $1 AND r.version = $2 AND r.leaf_id = l.leaf_id AND NOT l.built`, c.ID, v.Number, cut)
 		if err != nil {
 			return fmt.Errorf("mark the leaves of %s: %w", c.Key, err)

@@ -35,8 +35,9 @@ func (t *tx) MoveProfiles(ctx context.Context, merges []engine.MergedBy, now tim
 		INSERT INTO external_ids (bucket, profile_id, id_type, id_value, added_at, message_id) SELECT * FROM gone`, pairs...)
 	b.Queue(`WITH gone AS (
 			DELETE FROM traits x USING (SELECT *`+merging+`) m WHERE x.bucket = m.lb AND x.profile_id = m.lid
-			RETURNING m.sb, m.sid, x.key, x.value, x.changed_at, x.arrival),
-		newest AS (SELECT DISTINCT ON (sb, sid, key) * FROM gone ORDER BY sb, sid, key, changed_at DESC, arrival DESC)
+			RETURNING m.sb, m.sid, x.key, x.value, x.changed_at, x.arrival, x.profile_id),
+		newest AS (SELECT DISTINCT ON (sb, sid, key) sb, sid, key, value, changed_at, arrival
+			FROM gone ORDER BY sb, sid, key, changed_at DESC, arrival DESC, profile_id)
 		INSERT INTO traits AS have (bucket, profile_id, key, value, changed_at, arrival) SELECT * FROM newest
 		ON CONFLICT (bucket, profile_id, key) DO UPDATE
 		SET value = excluded.value, changed_at = excluded.changed_at, arrival = excluded.arrival
@@ -49,9 +50,9 @@ func (t *tx) MoveProfiles(ctx context.Context, merges []engine.MergedBy, now tim
 	// Who was a member on either side counts as one until it is decided for both together.
 	b.Queue(`WITH gone AS (
 			DELETE FROM computed_values x USING (SELECT *`+merging+`) m WHERE x.bucket = m.lb AND x.profile_id = m.lid
-			RETURNING m.sb, m.sid, x.computation_id, x.value, x.since, x.reason),
-		one AS (SELECT DISTINCT ON (sb, sid, computation_id) * FROM gone
-			ORDER BY sb, sid, computation_id, value IN ('null', 'false'), since DESC)
+			RETURNING m.sb, m.sid, x.computation_id, x.value, x.since, x.reason, x.profile_id),
+		one AS (SELECT DISTINCT ON (sb, sid, computation_id) sb, sid, computation_id, value, since, reason FROM gone
+			ORDER BY sb, sid, computation_id, value IN ('null', 'false'), since DESC, profile_id)
 		INSERT INTO computed_values AS have (bucket, profile_id, computation_id, value, since, reason) SELECT * FROM one
 		ON CONFLICT (bucket, profile_id, computation_id) DO UPDATE
 		SET value = excluded.value, since = excluded.since, reason = excluded.reason

@@ -1,0 +1,484 @@
+package app_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"pgregory.net/rapid"
+
+	"muster/app"
+	"muster/engine"
+	"muster/identity"
+	"muster/internal/pgtest"
+	"muster/mixpanel"
+	"muster/mixpanel/mixpaneltest"
+	"muster/query"
+	"muster/query/querytest"
+	"muster/store"
+)
+
+// Whatever is defined, called, edited, removed, merged, deleted, restarted and however the
+// clock moves: what is stored is what the plainest model says after each step, and once all
+// is told, the ledger is that, and what Mixpanel holds is the ledger.
+//
+// The long mode: go test ./app -run Property -rapid.checks=100000
+func TestPropertyStoredIsTheReference(t *testing.T) {
+	pool := pgtest.New(t)
+	fake := mixpaneltest.Start(t, mixpaneltest.Options{Projects: []mixpaneltest.Project{{Token: token}}})
+	rapid.Check(t, func(t *rapid.T) {
+		m := newMachine(t, pool, fake)
+		t.Repeat(map[string]func(*rapid.T){
+			"":        m.check,
+			"calls":   m.calls,
+			"more":    m.calls,
+			"define":  m.define,
+			"remove":  m.remove,
+			"forget":  m.forget,
+			"wait":    m.wait,
+			"slot":    m.slot,
+			"begin":   m.begin,
+			"step":    m.step,
+			"settle":  m.settle,
+			"restart": m.restart,
+		})
+		m.settle(t)
+		m.check(t)
+		m.verify(t)
+	})
+}
+
+// machine is the product and the model side by side.
+type machine struct {
+	pool  *pgxpool.Pool
+	fake  *mixpaneltest.Server
+	now   time.Time
+	clock atomic.Int64
+	app   *app.App
+	world *world
+	rules *identity.Rules
+
+	messages  int
+	past      []engine.Received
+	sourceIDs map[string]int64
+}
+
+var tables = []string{
+	"profiles", "external_ids", "id_owners", "traits", "profile_merges", "profile_deletions", "identity_violations", "events", "message_keys",
+	"leaf_states", "computed_values", "value_changes", "due_evaluations", "slots", "runs", "backfills", "ledger", "queue", "queue_positions",
+	"queue_barriers", "dead_letters", "accounts", "account_traits", "account_members", "version_leaves", "leaves", "connections",
+	"computation_versions", "computations", "destinations",
+}
+
+func newMachine(t *rapid.T, pool *pgxpool.Pool, fake *mixpaneltest.Server) *machine {
+	rules, err := identity.DefaultSettings().Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{
+		pool: pool, fake: fake, rules: rules, world: newWorld(rules), now: querytest.Base.AddDate(0, 0, -9),
+		sourceIDs: make(map[string]int64),
+	}
+	if _, err := pool.Exec(t.Context(), `TRUNCATE `+strings.Join(tables, ", ")+` CASCADE`); err != nil {
+		t.Fatal(err)
+	}
+	fake.Reset()
+	m.tick(0)
+	m.restart(t)
+	for _, name := range sources {
+		s, err := m.app.Store.EnsureSource(t.Context(), name, m.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.sourceIDs[name] = s.ID
+	}
+	return m
+}
+
+func (m *machine) tick(d time.Duration) {
+	m.now = m.now.Add(d)
+	m.clock.Store(m.now.UnixMilli())
+	m.fake.SetNow(m.now)
+}
+
+// restart begins anew with what is stored.
+func (m *machine) restart(t *rapid.T) {
+	if m.app != nil {
+		m.app.Close()
+	}
+	var err error
+	m.app, err = app.New(t.Context(), app.Options{
+		Store: store.New(m.pool), Identity: identity.DefaultSettings(),
+		Destinations: map[string]mixpanel.Settings{"mixpanel": {Token: token, BaseURL: m.fake.URL()}},
+		Now:          func() time.Time { return time.UnixMilli(m.clock.Load()).UTC() },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.app.Engine.SetChunk(rapid.IntRange(1, 3).Draw(t, "chunk"))
+}
+
+func (m *machine) calls(t *rapid.T) {
+	batch := drawCalls(t, m.now, func() string { m.messages++; return fmt.Sprintf("m%d", m.messages) })
+	if len(m.past) > 0 && chance(t, 4) {
+		batch = append(batch, rapid.SampledFrom(m.past).Draw(t, "again"))
+	}
+	if len(batch) == 0 {
+		return
+	}
+	for i := range batch {
+		batch[i].SourceID = m.sourceIDs[batch[i].Source]
+	}
+	t.Logf("%s: calls%s", m.now.Format(time.DateTime), calls(batch))
+	if _, err := m.app.Engine.Ingest(t.Context(), batch, m.now); err != nil {
+		t.Fatal(err)
+	}
+	m.past = append(m.past, batch...)
+	m.world.take(batch, m.now)
+	m.match(t)
+	m.world.decideAll(m.now, nil)
+	m.tick(time.Second)
+}
+
+func (m *machine) define(t *rapid.T) {
+	var defs []engine.Definition
+	for range rapid.IntRange(1, 2).Draw(t, "definitions") {
+		defs = append(defs, drawDefinition(t, m.world))
+	}
+	refused, err := m.app.Define(t.Context(), slices.Clone(defs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, r := range refused {
+		got = append(got, r.Key)
+	}
+	for _, def := range defs {
+		t.Logf("%s: define %s %s (%s, anonymous %v, historical %v, days %d, to %v): %s", m.now.Format(time.DateTime), def.Kind, def.Key, def.Schedule,
+			def.IncludeAnonymous, def.IncludeHistorical, def.BackfillDays, def.Connections, def.Query)
+		if !m.world.define(def, m.now) {
+			want = append(want, def.Key)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("refused: %v, want %v", refused, want)
+	}
+	m.tick(time.Second)
+}
+
+func (m *machine) remove(t *rapid.T) {
+	if len(m.world.computations) == 0 || !chance(t, 2) {
+		t.Skip("nothing to remove")
+	}
+	c := rapid.SampledFrom(m.world.computations).Draw(t, "removed")
+	t.Logf("%s: remove %s", m.now.Format(time.DateTime), c.def.Key)
+	if found, err := m.app.Engine.Remove(t.Context(), c.def.Key, m.now); err != nil || !found {
+		t.Fatal(found, err)
+	}
+	m.world.remove(c)
+	m.tick(time.Second)
+}
+
+func (m *machine) forget(t *rapid.T) {
+	if len(m.world.people) == 0 || !chance(t, 2) {
+		t.Skip("nobody to forget")
+	}
+	p := m.world.people[rapid.SampledFrom(slices.Sorted(maps.Keys(m.world.people))).Draw(t, "forgotten")]
+	id := rapid.SampledFrom(p.links).Draw(t, "id").ID
+	t.Logf("%s: forget %s", m.now.Format(time.DateTime), id)
+	report, err := m.app.Engine.DeleteProfile(t.Context(), []identity.ID{id}, m.now)
+	if err != nil || !slices.Equal(report.Profiles, []int64{p.stored}) {
+		t.Fatal(report, err)
+	}
+	if report.Events != int64(len(p.events)) || report.IDs != int64(len(p.links)) {
+		t.Fatalf("deleted %+v, want %d events and %d ids", report, len(p.events), len(p.links))
+	}
+	m.world.forget(p)
+	m.leavesNothing(t, p)
+}
+
+// leavesNothing looks for what a deletion has forgotten.
+func (m *machine) leavesNothing(t *rapid.T, p *person) {
+	for _, table := range []string{
+		"profiles", "external_ids", "id_owners", "traits", "events", "leaf_states", "computed_values", "value_changes",
+		"due_evaluations", "ledger", "queue", "dead_letters", "identity_violations", "account_members",
+	} {
+		var n int
+		if err := m.pool.QueryRow(t.Context(), `SELECT count(*) FROM `+table+` WHERE profile_id = $1`, p.stored).Scan(&n); err != nil || n > 0 {
+			t.Fatal(table, n, err)
+		}
+	}
+	var n int
+	if err := m.pool.QueryRow(t.Context(), `SELECT count(*) FROM profile_merges WHERE survivor_id = $1`, p.stored).Scan(&n); err != nil || n > 0 {
+		t.Fatal("profile_merges", n, err)
+	}
+}
+
+func (m *machine) wait(t *rapid.T) {
+	m.tick(rapid.SampledFrom([]time.Duration{10 * time.Minute, time.Hour, 7 * time.Hour, 31 * time.Hour, 80 * time.Hour}).Draw(t, "wait"))
+	if chance(t, 3) {
+		m.tick(m.now.Truncate(time.Hour).Add(time.Hour).Sub(m.now)) // a slot to the moment
+	}
+}
+
+func (m *machine) slot(t *rapid.T) {
+	if len(m.world.schedules()) == 0 {
+		t.Skip("nothing is scheduled")
+	}
+	schedule := rapid.SampledFrom(m.world.schedules()).Draw(t, "schedule")
+	t.Logf("%s: slot of %s", m.now.Format(time.DateTime), schedule)
+	if _, err := m.app.Engine.RunSlot(t.Context(), schedule, latest(schedule, m.now), m.now); err != nil {
+		t.Fatal(err)
+	}
+	m.world.slot(schedule, m.now)
+	m.tick(time.Second)
+}
+
+func latestSlot(schedule string, at time.Time) (time.Time, error) { return latest(schedule, at), nil }
+
+func (m *machine) begin(t *rapid.T) {
+	running, err := m.app.Engine.BeginBackfill(t.Context(), latestSlot, m.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.world.walk == nil && running {
+		youngest, _ := m.progress(t)
+		t.Logf("%s: a backfill begins", m.now.Format(time.DateTime))
+		if !m.world.begin(youngest, m.now) {
+			t.Fatal("a backfill began for nothing")
+		}
+	}
+	if running != (m.world.walk != nil) {
+		t.Fatalf("a backfill runs: %v", running)
+	}
+}
+
+// progress reads how far the backfill is.
+func (m *machine) progress(t *rapid.T) (youngest int64, at engine.Place) {
+	err := m.pool.QueryRow(t.Context(), `SELECT max_profile_id, at_bucket, at_profile_id FROM backfills WHERE status = 'running'`).
+		Scan(&youngest, &at.Bucket, &at.ProfileID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return youngest, at
+}
+
+func (m *machine) step(t *rapid.T) {
+	if m.world.walk == nil {
+		t.Skip("no backfill runs")
+	}
+	p, err := m.app.Engine.StepBackfill(t.Context(), m.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: a step of the backfill: %+v", m.now.Format(time.DateTime), p.Backfill)
+	if p.Finished {
+		m.world.advance(engine.Place{Bucket: engine.Buckets}, m.now)
+		m.world.finish()
+	} else {
+		_, at := m.progress(t)
+		m.world.advance(at, m.now)
+	}
+	m.tick(time.Second)
+}
+
+func (m *machine) settle(t *rapid.T) {
+	t.Logf("%s: settle", m.now.Format(time.DateTime))
+	if err := m.app.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m.world.settle(m.now)
+	m.toldAll(t)
+	m.tick(time.Second)
+}
+
+// match finds the persons' numbers in the store: the same ids must be together.
+func (m *machine) match(t *rapid.T) {
+	owners := make(map[identity.ID]int64)
+	rows, err := m.pool.Query(t.Context(), `SELECT id_type, id_value, profile_id FROM id_owners`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id identity.ID
+	var profile int64
+	if _, err := pgx.ForEachRow(rows, []any{&id.Type, &id.Value, &profile}, func() error { owners[id] = profile; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	taken := make(map[int64]bool)
+	for _, p := range m.world.people {
+		p.stored = owners[p.links[0].ID]
+		if p.stored == 0 || taken[p.stored] {
+			t.Fatalf("%v is profile %d", p.links, p.stored)
+		}
+		taken[p.stored] = true
+		for _, l := range p.links {
+			if owners[l.ID] != p.stored {
+				t.Fatalf("%s belongs to %d, want %d", l.ID, owners[l.ID], p.stored)
+			}
+			delete(owners, l.ID)
+		}
+	}
+	if len(owners) > 0 {
+		t.Fatalf("ids of nobody: %v", owners)
+	}
+}
+
+// check compares what is stored.
+func (m *machine) check(t *rapid.T) {
+	type place struct {
+		profile int64
+		key     string
+	}
+	want, got := make(map[place]string), make(map[place]string)
+	for _, p := range m.world.people {
+		for _, c := range m.world.computations {
+			if h, ok := p.held[c.serial]; ok {
+				want[place{p.stored, c.def.Key}] = h.value.String()
+			}
+		}
+	}
+	rows, err := m.pool.Query(t.Context(), `SELECT v.profile_id, c.key, v.value FROM computed_values v JOIN computations c USING (computation_id)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var at place
+	var raw []byte
+	_, err = pgx.ForEachRow(rows, []any{&at.profile, &at.key, &raw}, func() error {
+		v, err := query.ParseValue(raw)
+		got[at] = v.String()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("values (-want +got):\n%s", diff)
+	}
+}
+
+// line is a line of the ledger.
+type line struct {
+	ids   identity.Combination
+	value query.Value
+	at    time.Time
+}
+
+// toldAll compares the ledger with the values, and what the fake holds with the ledger.
+func (m *machine) toldAll(t *rapid.T) {
+	ledger := make(map[int64]map[string][]line) // by profile and key
+	rows, err := m.pool.Query(t.Context(), `
+		SELECT l.profile_id, c.key, l.ids, l.value, l.told_at
+		FROM ledger l JOIN connections n USING (connection_id) JOIN computations c USING (computation_id) WHERE n.removed_at IS NULL`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var profile int64
+	var key, ids string
+	var raw []byte
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&profile, &key, &ids, &raw, &at}, func() error {
+		combination, err := identity.ParseCombination(ids)
+		if err != nil {
+			return err
+		}
+		v, err := query.ParseValue(raw)
+		if ledger[profile] == nil {
+			ledger[profile] = make(map[string][]line)
+		}
+		ledger[profile][key] = append(ledger[profile][key], line{combination, v, at})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range m.world.people {
+		for _, c := range m.world.computations {
+			if len(c.def.Connections) == 0 {
+				continue
+			}
+			lines := ledger[p.stored][c.def.Key]
+			if !p.waiting[c.serial] {
+				m.agrees(t, p, c, lines)
+			}
+			if !c.tracked {
+				m.holds(t, c.def.Key, lines)
+			}
+		}
+	}
+	if n := m.count(t, `SELECT count(*) FROM dead_letters WHERE kind <> 'undeliverable'`); n > 0 {
+		t.Fatalf("%d dead letters", n)
+	}
+	if raw, deduped := m.fake.EventCount(token, mixpaneltest.Raw), m.fake.EventCount(token, mixpaneltest.Deduped); raw != deduped {
+		t.Fatalf("%d events were sent, of which %d are different", raw, deduped)
+	}
+	if v := m.fake.Violations(); len(v) > 0 {
+		t.Fatalf("Mixpanel's rules were broken: %v", v)
+	}
+}
+
+// agrees compares the ledger with a value: who has to know it knows it.
+func (m *machine) agrees(t *rapid.T, p *person, c *computation, lines []line) {
+	value := p.held[c.serial].value
+	on := !value.IsNull() && (c.def.Kind == query.Trait || value.AsBool())
+	if !on {
+		for _, l := range lines {
+			if !l.value.IsNull() && !l.value.Equal(query.Bool(false)) {
+				t.Fatalf("profile %d, %s: %s still believes %s", p.stored, c.def.Key, l.ids, l.value)
+			}
+		}
+		return
+	}
+	for _, ids := range identity.FanOut(p.links, c.def.IncludeAnonymous, c.def.Connections[0].Strategy).Combinations {
+		if !slices.ContainsFunc(lines, func(l line) bool { return l.ids == ids && l.value.Equal(value) }) {
+			t.Fatalf("profile %d, %s: %s was not told %s: %v", p.stored, c.def.Key, ids, value, lines)
+		}
+	}
+}
+
+// holds compares what the fake holds under each distinct id with what it was told last.
+func (m *machine) holds(t *rapid.T, key string, lines []line) {
+	last := make(map[string]line)
+	for _, l := range lines {
+		id := l.ids.UserID + l.ids.AnonymousID
+		if have, ok := last[id]; !ok || l.at.After(have.at) {
+			last[id] = l
+		}
+	}
+	for id, l := range last {
+		var want any
+		if err := json.Unmarshal(l.value.AppendJSON(nil), &want); err != nil {
+			t.Fatal(err)
+		}
+		profile, _ := m.fake.Profile(token, id)
+		if diff := cmp.Diff(want, profile.Properties[key]); diff != "" {
+			t.Fatalf("%s of %s in Mixpanel (-told +holds):\n%s", key, id, diff)
+		}
+	}
+}
+
+func (m *machine) count(t *rapid.T, statement string) (n int) {
+	if err := m.pool.QueryRow(t.Context(), statement).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// verify lets the product verify itself.
+func (m *machine) verify(t *rapid.T) {
+	report, err := m.app.Engine.Verify(t.Context(), engine.VerifyOptions{}, m.now, func(d engine.Difference) { t.Errorf("verify: %s", d) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := len(m.world.people); report.Profiles != int64(want) || report.Computations != len(m.world.computations) {
+		t.Fatalf("%+v, want %d profiles", report, want)
+	}
+	m.app.Close()
+}

@@ -1,0 +1,567 @@
+package app_test
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"muster/engine"
+	"muster/event"
+	"muster/identity"
+	"muster/query"
+	"muster/scheduler"
+)
+
+// world is what must be true, worked out in the plainest way: every person's history in
+// memory, every value from the reference evaluator, nothing incremental. It knows the rules
+// of when a value is decided, because a value remembers: one who was never a member is not
+// one who is a member no longer.
+type world struct {
+	rules    *identity.Rules
+	graph    *identity.Graph
+	numbers  int64 // of persons
+	people   map[identity.ProfileID]*person
+	arrivals int64
+	seen     map[string]bool // message ids
+
+	computations []*computation // in the order of their creation, the deleted ones left out
+	serials      int
+	marks        map[string]engine.Mark // of leaves with a window that are in use
+	walk         *walk                  // the running backfill
+}
+
+// person is a profile.
+type person struct {
+	number  identity.ProfileID
+	stored  int64 // its number in the store
+	links   []identity.Link
+	events  []*query.Event
+	traits  map[string]trait
+	held    map[int]held // by computation
+	waiting map[int]bool // merged since the computation last looked
+}
+
+type trait struct {
+	value   query.Value // null: removed
+	at      time.Time
+	arrival int64
+}
+
+type held struct {
+	value query.Value
+	since time.Time
+}
+
+type computation struct {
+	serial        int
+	def           engine.Definition
+	createdAt     time.Time
+	created       int64 // the last arrival before it
+	current, next *version
+	tracked       bool // was told by events alone at some time, which set no properties
+}
+
+type version struct {
+	of       *computation
+	query    *query.Definition
+	schedule string
+	since    time.Time
+	after    int64 // arrivals that count are later
+	walking  bool
+	asOf     time.Time // scheduled
+}
+
+type walk struct {
+	youngest int64 // older ones are walked
+	at       engine.Place
+}
+
+func newWorld(rules *identity.Rules) *world {
+	return &world{
+		rules: rules, graph: identity.NewGraph(rules), people: make(map[identity.ProfileID]*person),
+		seen: make(map[string]bool), marks: make(map[string]engine.Mark),
+	}
+}
+
+// ---------------------------------------------------------------- calls
+
+// take does what a batch of calls does, up to the values.
+func (w *world) take(batch []engine.Received, now time.Time) {
+	type taken struct {
+		engine.Received
+		arrival int64
+		person  identity.ProfileID
+	}
+	var calls []taken
+	for _, r := range batch {
+		if w.seen[r.Call.MessageID] {
+			continue
+		}
+		w.seen[r.Call.MessageID] = true
+		w.arrivals++
+		res := w.graph.Resolve(w.rules.Extract(r.Call), now, func() identity.ProfileID { w.numbers++; return identity.ProfileID(w.numbers) })
+		if !res.Unresolved {
+			calls = append(calls, taken{r, w.arrivals, res.Profile})
+		}
+	}
+	w.join()
+	for _, c := range calls {
+		p := w.person(w.graph.Canonical(c.person))
+		switch c.Call.Type {
+		case event.Track, event.Page, event.Screen:
+			p.events = append(p.events, &query.Event{
+				Name: c.Call.EventName(), Time: c.Call.Timestamp, Arrival: c.arrival, Source: c.Source,
+				Properties: c.Call.DefinitionProperties(), Context: c.Call.Context,
+			})
+		case event.Identify:
+			v, err := query.ParseValue(c.Call.Traits)
+			if err != nil {
+				panic(err)
+			}
+			for _, key := range v.Keys() {
+				p.setTrait(key, trait{v.Member(key), c.Call.Timestamp, c.arrival})
+			}
+		case event.Group, event.Alias:
+		}
+	}
+}
+
+func (w *world) person(number identity.ProfileID) *person {
+	p := w.people[number]
+	if p == nil {
+		p = &person{number: number, traits: make(map[string]trait), held: make(map[int]held), waiting: make(map[int]bool)}
+		w.people[number] = p
+	}
+	known, _ := w.graph.Profile(number)
+	p.links = known.Links
+	return p
+}
+
+func (p *person) setTrait(key string, t trait) {
+	if have, ok := p.traits[key]; !ok || cmp.Or(have.at.Compare(t.at), cmp.Compare(have.arrival, t.arrival)) < 0 {
+		p.traits[key] = t
+	}
+}
+
+// join gives what merged persons had to their survivors.
+func (w *world) join() {
+	losers := make(map[identity.ProfileID][]*person)
+	for _, number := range slices.Sorted(maps.Keys(w.people)) {
+		if heir := w.graph.Canonical(number); heir != number {
+			losers[heir] = append(losers[heir], w.people[number])
+			delete(w.people, number)
+		}
+	}
+	for heir, from := range losers {
+		p := w.person(heir)
+		one := make(map[int]held)
+		for _, l := range from {
+			p.events = append(p.events, l.events...)
+			for key, t := range l.traits {
+				p.setTrait(key, t)
+			}
+			for serial, h := range l.held {
+				if best, ok := one[serial]; !ok || off(best.value) && !off(h.value) || off(best.value) == off(h.value) && h.since.After(best.since) {
+					one[serial] = h
+				}
+			}
+		}
+		for serial, h := range one {
+			if have, ok := p.held[serial]; !ok || off(have.value) && !off(h.value) {
+				p.held[serial] = h
+			}
+		}
+		for _, c := range w.computations {
+			p.waiting[c.serial] = true
+		}
+	}
+}
+
+func off(v query.Value) bool { return v.IsNull() || v.Equal(query.Bool(false)) }
+
+// forget is the deletion of a person.
+func (w *world) forget(p *person) {
+	delete(w.people, p.number)
+	graph := identity.NewGraph(w.rules)
+	for number := range w.people {
+		known, _ := w.graph.Profile(number)
+		if err := graph.Add(known); err != nil {
+			panic(err)
+		}
+	}
+	w.graph = graph
+}
+
+// ---------------------------------------------------------------- definitions
+
+func (w *world) byKey(key string) *computation {
+	for _, c := range w.computations {
+		if c.def.Key == key {
+			return c
+		}
+	}
+	return nil
+}
+
+// define answers whether the definition is to be taken.
+func (w *world) define(def engine.Definition, now time.Time) bool {
+	reads := func(key string) (keys []string) {
+		if c := w.byKey(key); c != nil {
+			for _, v := range []*version{c.current, c.next} {
+				if v != nil {
+					keys = append(keys, v.query.Traits...)
+				}
+			}
+		}
+		return keys
+	}
+	compiled, _ := query.Compile(def.Query, query.CheckOptions{Purpose: def.Kind, Key: def.Key, Reads: reads})
+	if compiled == nil {
+		return false
+	}
+	if compiled.Class != query.Scheduled {
+		def.Schedule = ""
+	} else if def.Schedule == "" {
+		def.Schedule = engine.DefaultSchedule
+	}
+	old := w.byKey(def.Key)
+	c := old
+	if c == nil {
+		w.serials++
+		c = &computation{serial: w.serials, createdAt: now, created: w.arrivals}
+	} else if c.def.Kind != def.Kind || c.def.IncludeAnonymous != def.IncludeAnonymous {
+		return false
+	}
+	v := &version{of: c, query: compiled, schedule: def.Schedule}
+	if !def.IncludeHistorical {
+		v.after = c.created
+	} else if def.BackfillDays > 0 {
+		v.since = c.createdAt.AddDate(0, 0, -def.BackfillDays)
+	}
+	if old != nil {
+		same := old.newest()
+		changed := same.query.Text() != compiled.Text() || same.schedule != v.schedule || same.after != v.after || !same.since.Equal(v.since) ||
+			old.def.IncludeHistorical != def.IncludeHistorical
+		for _, conn := range def.Connections {
+			changed = changed || !slices.ContainsFunc(old.def.Connections, func(o engine.ConnectionDefinition) bool {
+				return o.Destination == conn.Destination && o.Strategy == conn.Strategy
+			})
+		}
+		if changed && old.next != nil && old.next.walking {
+			return false
+		}
+		if !changed {
+			v = old.next
+		}
+	} else {
+		w.computations = append(w.computations, c)
+	}
+	c.def, c.next = def, v
+	for _, conn := range def.Connections {
+		c.tracked = c.tracked || conn.Emit == engine.EmitTrack
+	}
+	return true
+}
+
+func (c *computation) newest() *version {
+	if c.next != nil {
+		return c.next
+	}
+	return c.current
+}
+
+// remove deletes a computation: its last values become traits.
+func (w *world) remove(c *computation) {
+	for _, p := range w.people {
+		if w.serving(c, p) != nil {
+			if h, ok := p.held[c.serial]; ok {
+				p.traits[c.def.Key] = trait{h.value, h.since, 0}
+			} else if t, ok := p.traits[c.def.Key]; ok {
+				t.value = query.Null()
+				p.traits[c.def.Key] = t
+			}
+		}
+		delete(p.held, c.serial)
+	}
+	w.computations = slices.DeleteFunc(w.computations, func(x *computation) bool { return x == c })
+	w.dropMarks()
+}
+
+// ---------------------------------------------------------------- values
+
+// serving is the version that decides for the person; nil: none does yet.
+func (w *world) serving(c *computation, p *person) *version {
+	if c.next != nil && c.next.walking && w.covers(p) {
+		return c.next
+	}
+	return c.current
+}
+
+func (w *world) covers(p *person) bool {
+	k := w.walk
+	bucket := engine.ProfileBucket(p.stored)
+	return k != nil && (p.stored > k.youngest || bucket < k.at.Bucket || bucket == k.at.Bucket && p.stored <= k.at.ProfileID)
+}
+
+// ordered is the computations, each behind those that it reads.
+func (w *world) ordered() []*computation {
+	var sorted []*computation
+	var visit func(c *computation)
+	visit = func(c *computation) {
+		if slices.Contains(sorted, c) {
+			return
+		}
+		for _, v := range []*version{c.current, c.next} {
+			if v == nil {
+				continue
+			}
+			for _, key := range v.query.Traits {
+				if read := w.byKey(key); read != nil && read != c {
+					visit(read)
+				}
+			}
+		}
+		sorted = append(sorted, c)
+	}
+	for _, c := range w.computations {
+		visit(c)
+	}
+	return sorted
+}
+
+// decide decides everything about a person: realtime definitions as of now, scheduled ones
+// that have an instant as of that.
+func (w *world) decide(p *person, now time.Time, instants map[*version]time.Time) {
+	for _, c := range w.ordered() {
+		v := w.serving(c, p)
+		if v == nil {
+			continue
+		}
+		asOf := now
+		if v.schedule != "" {
+			var ok bool
+			if asOf, ok = instants[v]; !ok {
+				continue
+			}
+		}
+		if !identity.Eligible(p.links, c.def.IncludeAnonymous) {
+			continue
+		}
+		delete(p.waiting, c.serial)
+		value := v.query.EvalWith(view{w, p, v, asOf}, asOf)
+		have, ok := p.held[c.serial]
+		switch {
+		case ok && have.value.Equal(value),
+			!ok && c.def.Kind == query.Audience && !value.AsBool(),
+			!ok && c.def.Kind == query.Trait && (value.IsNull() || value.Equal(v.query.Empty)):
+		default:
+			p.held[c.serial] = held{value, now}
+		}
+	}
+}
+
+func (w *world) decideAll(now time.Time, instants map[*version]time.Time) {
+	for _, p := range w.people {
+		w.decide(p, now, instants)
+	}
+}
+
+// view is a person as a version sees it.
+type view struct {
+	*world
+	*person
+	version *version
+	asOf    time.Time
+}
+
+// Trait implements query.Inputs.
+func (v view) Trait(key string) query.Value {
+	if c := v.byKey(key); c != nil && v.serving(c, v.person) != nil {
+		return v.held[c.serial].value
+	}
+	return v.traits[key].value
+}
+
+// Leaf implements query.Inputs with the reference evaluator. A leaf that slots keep up to
+// date shows what had arrived by its last slot, as of then.
+func (v view) Leaf(l *query.Leaf) query.Value {
+	p := query.Profile{Traits: make(map[string]query.Value)}
+	for _, key := range l.Traits {
+		p.Traits[key] = v.Trait(key)
+	}
+	mark := engine.Mark{Cut: v.arrivals, AsOf: v.asOf}
+	if l.Foldable && l.Window != nil {
+		mark = v.marks[v.version.leaf(l)]
+	}
+	for _, e := range v.events {
+		if e.Arrival > v.version.after && e.Arrival <= mark.Cut && !e.Time.Before(v.version.since) {
+			p.Events = append(p.Events, e)
+		}
+	}
+	return l.Eval(p, mark.AsOf)
+}
+
+// ---------------------------------------------------------------- slots and backfills
+
+// leaf names a leaf: equal ones are one.
+func (v *version) leaf(l *query.Leaf) string {
+	return l.Text + "\n" + v.schedule + "\n" + v.since.String() + "\n" + time.Duration(v.after).String()
+}
+
+func (w *world) windowed(v *version, yield func(leaf string)) {
+	for _, l := range v.query.Leaves {
+		if l.Foldable && l.Window != nil {
+			yield(v.leaf(l))
+		}
+	}
+}
+
+// dropMarks forgets leaves that no version uses any more.
+func (w *world) dropMarks() {
+	used := make(map[string]bool)
+	for _, c := range w.computations {
+		for _, v := range []*version{c.current, c.next} {
+			if v != nil {
+				w.windowed(v, func(leaf string) { used[leaf] = true })
+			}
+		}
+	}
+	maps.DeleteFunc(w.marks, func(leaf string, _ engine.Mark) bool { return !used[leaf] })
+}
+
+func (w *world) group(schedule string) (vs []*version) {
+	for _, c := range w.computations {
+		if c.current != nil && c.current.schedule == schedule {
+			vs = append(vs, c.current)
+		}
+	}
+	return vs
+}
+
+func latest(schedule string, at time.Time) time.Time {
+	s, err := scheduler.Parse(schedule)
+	if err != nil {
+		panic(err)
+	}
+	return s.Latest(at)
+}
+
+// slot runs the newest slot of a schedule, unless its group is there already.
+func (w *world) slot(schedule string, now time.Time) {
+	slot := latest(schedule, now)
+	group := w.group(schedule)
+	instants := make(map[*version]time.Time)
+	for _, v := range group {
+		if v.asOf.After(slot) {
+			return
+		}
+		instants[v] = slot
+		w.windowed(v, func(leaf string) { w.marks[leaf] = engine.Mark{Cut: w.arrivals, AsOf: slot} })
+	}
+	w.decideAll(now, instants)
+	for _, v := range group {
+		v.asOf = slot
+	}
+}
+
+// behind tells whether a slot of the schedule is due.
+func (w *world) behind(schedule string, now time.Time) bool {
+	return slices.ContainsFunc(w.group(schedule), func(v *version) bool { return v.asOf.Before(latest(schedule, now)) })
+}
+
+func (w *world) schedules() []string {
+	var texts []string
+	for _, c := range w.computations {
+		if c.current != nil && c.current.schedule != "" {
+			texts = append(texts, c.current.schedule)
+		}
+	}
+	slices.Sort(texts)
+	return slices.Compact(texts)
+}
+
+// begin starts a backfill and answers whether anything waits for one.
+func (w *world) begin(youngest int64, now time.Time) bool {
+	var waiting []*version
+	for _, c := range w.computations {
+		if c.next != nil {
+			waiting = append(waiting, c.next)
+		}
+	}
+	if len(waiting) == 0 {
+		return false
+	}
+	w.walk = &walk{youngest: youngest}
+	marks := make(map[string]engine.Mark)
+	for _, v := range waiting {
+		v.walking = true
+		if v.schedule == "" {
+			continue
+		}
+		v.asOf = latest(v.schedule, now)
+		if group := w.group(v.schedule); len(group) > 0 {
+			newest := slices.MaxFunc(group, func(a, b *version) int { return a.asOf.Compare(b.asOf) })
+			v.asOf = newest.asOf
+		}
+		w.windowed(v, func(leaf string) { marks[leaf] = engine.Mark{Cut: w.arrivals, AsOf: v.asOf} })
+	}
+	for leaf, m := range marks {
+		if _, known := w.marks[leaf]; !known {
+			w.marks[leaf] = m
+		}
+	}
+	return true
+}
+
+// advance moves the backfill to a place.
+func (w *world) advance(to engine.Place, now time.Time) {
+	var walked []*person
+	for _, p := range w.people {
+		if !w.covers(p) {
+			walked = append(walked, p)
+		}
+	}
+	w.walk.at = to
+	instants := make(map[*version]time.Time)
+	for _, c := range w.computations {
+		if c.next != nil && c.next.walking && c.next.schedule != "" {
+			instants[c.next] = c.next.asOf
+		}
+	}
+	for _, p := range walked {
+		if w.covers(p) {
+			w.decide(p, now, instants)
+		}
+	}
+}
+
+func (w *world) finish() {
+	for _, c := range w.computations {
+		if c.next != nil && c.next.walking {
+			c.next.walking = false
+			c.current, c.next = c.next, nil
+		}
+	}
+	w.walk = nil
+	w.dropMarks()
+}
+
+// settle does all that is due.
+func (w *world) settle(now time.Time) {
+	const end = engine.Buckets
+	if w.walk != nil {
+		w.advance(engine.Place{Bucket: end}, now)
+		w.finish()
+	}
+	if w.begin(0, now) {
+		w.walk.youngest = 1<<63 - 1
+		w.advance(engine.Place{Bucket: end}, now)
+		w.finish()
+	}
+	for _, schedule := range w.schedules() {
+		if w.behind(schedule, now) {
+			w.slot(schedule, now)
+		}
+	}
+}
