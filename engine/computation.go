@@ -84,6 +84,10 @@ type Mark struct {
 // others change at slots (with a window) or are replayed (not foldable).
 func (l *Leaf) Live() bool { return l.Foldable && l.Window == nil }
 
+// Moves tells whether slots move the states along with the window. Windows that exclude
+// each other hold nothing, whatever the clock says.
+func (l *Leaf) Moves() bool { return l.Foldable && len(l.Windows) > 0 }
+
 // reaches tells whether the leaf may look at an event that came when this one did.
 func (l *Leaf) reaches(e *query.Event) bool {
 	return e.Arrival > l.SinceSeq && !e.Time.Before(l.Since)

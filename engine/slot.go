@@ -152,7 +152,7 @@ func (r *slotRun) open(ctx context.Context) error {
 	for _, v := range r.versions {
 		r.tallies[v.Computation] = &Tally{Computation: v.Computation}
 		for _, l := range v.Leaves {
-			if l.Window == nil || !l.Foldable {
+			if !l.Moves() {
 				continue
 			}
 			if r.readers[l.ID] == nil {

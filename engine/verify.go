@@ -165,7 +165,7 @@ func (v *verification) lock(ctx context.Context, chunk int) (err error) {
 				scheduled = append(scheduled, version)
 			}
 			for _, l := range version.Leaves {
-				if l.Foldable && l.Window != nil {
+				if l.Moves() {
 					windowed = appendNew(windowed, l.ID)
 				}
 			}

@@ -118,7 +118,7 @@ func (r reference) Trait(key string) query.Value {
 // Leaf is the value of a leaf from the history: that of a fold with a window as of its mark.
 func (r reference) Leaf(text *query.Leaf) query.Value {
 	l := r.version.Leaves[text.Text]
-	if !l.Foldable || l.Window == nil {
+	if !l.Moves() {
 		return l.Eval(l.past(r.profile.history, r), r.asOf)
 	}
 	mark := r.mark(l)
@@ -135,7 +135,7 @@ func (r reference) Leaf(text *query.Leaf) query.Value {
 
 // mark is how far the state of the leaf is to have come.
 func (r reference) mark(l *Leaf) Mark {
-	if l.Window == nil {
+	if !l.Moves() {
 		return Mark{Cut: 1<<63 - 1}
 	}
 	return r.marks[l.ID]
