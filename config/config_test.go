@@ -230,3 +230,20 @@ func TestAMissingFileIsNamed(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// The example of the manual can be used as it stands, and each of its definitions compiles.
+func TestTheExample(t *testing.T) {
+	none := func(string) (string, bool) { return "", false }
+	c, err := config.Load("../docs/muster.example.yaml", none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Sources) == 0 || len(c.Destinations) == 0 || len(c.Audiences) == 0 || len(c.Traits) == 0 {
+		t.Errorf("the example does not show everything: %+v", c)
+	}
+	for _, def := range c.Definitions() {
+		if _, found := query.Compile(def.Query, query.CheckOptions{Purpose: def.Kind}); found.Err() != nil {
+			t.Errorf("%s: %v", def.Key, found.Err())
+		}
+	}
+}
