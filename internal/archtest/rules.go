@@ -17,7 +17,8 @@ var rows = [][]string{
 	{"config", "app"},
 	{"demo", "bench", "lab"},
 	{"cmd/..."},
-	{"tests/..."}, // of the whole program, from outside
+	{"tests/served"},            // the program as its users start it
+	{"tests/...", "bench/load"}, // of the whole program, from outside
 }
 
 // neighbours are the imports within a row that are allowed, each with its reason.
