@@ -81,12 +81,10 @@ func (d *document) explain(err error) error {
 		return fmt.Errorf("%s: %w", d.name, err)
 	}
 	message := y.GetMessage()
-	var mismatch *yaml.TypeError
-	if errors.As(err, &mismatch) {
+	if mismatch, ok := errors.AsType[*yaml.TypeError](err); ok {
 		message = fmt.Sprintf("%s stands where %s belongs", kindOf(mismatch.SrcType), kindOf(mismatch.DstType))
 	}
-	var unexpected *yaml.UnexpectedNodeTypeError
-	if errors.As(err, &unexpected) {
+	if unexpected, ok := errors.AsType[*yaml.UnexpectedNodeTypeError](err); ok {
 		message = fmt.Sprintf("%s stands where %s belongs", kindOfNode(unexpected.Actual), kindOfNode(unexpected.Expected))
 	}
 	if t := y.GetToken(); t != nil && t.Position != nil {

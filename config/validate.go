@@ -94,8 +94,7 @@ func (c *Config) destinationFaults(f *faults) {
 		}
 		for _, err := range each(d.Settings.Validate()) {
 			field := place + ".settings"
-			var setting *mixpanel.SettingError
-			if errors.As(err, &setting) {
+			if setting, ok := errors.AsType[*mixpanel.SettingError](err); ok {
 				field += "." + setting.Setting
 				err = fmt.Errorf("%s; %s", setting.Problem, setting.Remedy)
 			}

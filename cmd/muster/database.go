@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,14 +40,16 @@ func (f *databaseFlags) load(env *environment) (*config.Config, error) {
 
 // start finds the database, or starts the private one, with the schema up to date.
 func (f *databaseFlags) start(ctx context.Context, env *environment, c *config.Config, log *slog.Logger) (*pgserver.Server, error) {
-	dsn := f.database
-	if dsn == "" {
-		dsn = c.Database
+	return startDatabase(ctx, f.options(env, c, log), log)
+}
+
+// options say which database it is: a flag goes before the configuration, and that before DATABASE_URL.
+func (f *databaseFlags) options(env *environment, c *config.Config, log *slog.Logger) pgserver.Options {
+	fromEnvironment, _ := env.lookup("DATABASE_URL")
+	return pgserver.Options{
+		DSN: cmp.Or(f.database, c.Database, fromEnvironment), Dir: f.data,
+		SearchPath: migrations.Schema, Attach: true, Log: log,
 	}
-	if dsn == "" {
-		dsn, _ = env.lookup("DATABASE_URL")
-	}
-	return startDatabase(ctx, pgserver.Options{DSN: dsn, Dir: f.data, SearchPath: "muster", Attach: true, Log: log}, log)
 }
 
 func startDatabase(ctx context.Context, o pgserver.Options, log *slog.Logger) (*pgserver.Server, error) {

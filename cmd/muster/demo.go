@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -110,8 +111,8 @@ func (s *show) open(ctx context.Context) (_ func() error, err error) {
 	var stops []func() error
 	stop := func() error {
 		var errs []error
-		for i := len(stops) - 1; i >= 0; i-- {
-			errs = append(errs, stops[i]())
+		for _, stop := range slices.Backward(stops) {
+			errs = append(errs, stop())
 		}
 		return errors.Join(errs...)
 	}
@@ -264,25 +265,45 @@ func demoDefinitions() []engine.Definition {
 	property := []engine.ConnectionDefinition{{Destination: "mixpanel"}}
 	event := []engine.ConnectionDefinition{{Destination: "mixpanel", Emit: engine.EmitTrack}}
 	return []engine.Definition{
-		{Name: "Active 7 days", Kind: query.Audience, IncludeHistorical: true, Connections: property,
-			Query: `event('Order Completed').within(7 days).count() >= 1`},
-		{Name: "Repeat buyers 30 days", Kind: query.Audience, IncludeHistorical: true, Connections: property,
-			Query: `event('Order Completed').within(30 days).count() >= 2`},
-		{Name: "Big spenders", Kind: query.Audience, IncludeHistorical: true, Connections: property,
-			Query: `event('Order Completed').sum(property('revenue')) >= 5000`},
-		{Name: "Refunders", Kind: query.Audience, IncludeHistorical: true, Connections: event,
-			Query: `event('Order Refunded').count() >= 1 AND event('Order Completed').count() >= 1`},
-		{Name: "Lapsed", Kind: query.Audience, IncludeHistorical: true, Connections: property,
-			Query: `event('Order Completed').between(30 days, 90 days).count() >= 1 AND event('Order Completed').within(30 days).count() = 0`},
-		{Name: "Large baskets 14 days", Kind: query.Audience, IncludeHistorical: true, IncludeAnonymous: true, Connections: property,
-			Query: `event('Order Completed').where(property('revenue') > 500).within(14 days).count() >= 1`},
-		{Name: "Lifetime value", Kind: query.Trait, IncludeHistorical: true, Connections: property,
-			Query: `event('Order Completed').sum(property('revenue'))`},
-		{Name: "Orders 30 days", Kind: query.Trait, IncludeHistorical: true, Connections: property,
-			Query: `event('Order Completed').within(30 days).count()`},
-		{Name: "Average order", Kind: query.Trait, IncludeHistorical: true, Connections: property,
-			Query: `event('Order Completed').avg(property('revenue'))`},
-		{Name: "First country", Kind: query.Trait, IncludeHistorical: true, IncludeAnonymous: true, Connections: property,
-			Query: `event('Order Completed').first(property('country'))`},
+		{
+			Name: "Active 7 days", Kind: query.Audience, IncludeHistorical: true, Connections: property,
+			Query: `event('Order Completed').within(7 days).count() >= 1`,
+		},
+		{
+			Name: "Repeat buyers 30 days", Kind: query.Audience, IncludeHistorical: true, Connections: property,
+			Query: `event('Order Completed').within(30 days).count() >= 2`,
+		},
+		{
+			Name: "Big spenders", Kind: query.Audience, IncludeHistorical: true, Connections: property,
+			Query: `event('Order Completed').sum(property('revenue')) >= 5000`,
+		},
+		{
+			Name: "Refunders", Kind: query.Audience, IncludeHistorical: true, Connections: event,
+			Query: `event('Order Refunded').count() >= 1 AND event('Order Completed').count() >= 1`,
+		},
+		{
+			Name: "Lapsed", Kind: query.Audience, IncludeHistorical: true, Connections: property,
+			Query: `event('Order Completed').between(30 days, 90 days).count() >= 1 AND event('Order Completed').within(30 days).count() = 0`,
+		},
+		{
+			Name: "Large baskets 14 days", Kind: query.Audience, IncludeHistorical: true, IncludeAnonymous: true, Connections: property,
+			Query: `event('Order Completed').where(property('revenue') > 500).within(14 days).count() >= 1`,
+		},
+		{
+			Name: "Lifetime value", Kind: query.Trait, IncludeHistorical: true, Connections: property,
+			Query: `event('Order Completed').sum(property('revenue'))`,
+		},
+		{
+			Name: "Orders 30 days", Kind: query.Trait, IncludeHistorical: true, Connections: property,
+			Query: `event('Order Completed').within(30 days).count()`,
+		},
+		{
+			Name: "Average order", Kind: query.Trait, IncludeHistorical: true, Connections: property,
+			Query: `event('Order Completed').avg(property('revenue'))`,
+		},
+		{
+			Name: "First country", Kind: query.Trait, IncludeHistorical: true, IncludeAnonymous: true, Connections: property,
+			Query: `event('Order Completed').first(property('country'))`,
+		},
 	}
 }

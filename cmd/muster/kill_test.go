@@ -54,8 +54,7 @@ func buildProgram(t *testing.T) *program {
 	if text, err := exec.Command("go", "build", "-o", p.path, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, text)
 	}
-	// t.TempDir is closed to the user that runs PostgreSQL for root.
-	dir, err := os.MkdirTemp("", "muster-kill-")
+	dir, err := os.MkdirTemp("", "muster-kill-") //nolint:usetesting // t.TempDir is closed to the user that runs PostgreSQL for root
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -56,9 +57,7 @@ func TestMapVectors(t *testing.T) {
 		t.Run(v.Name, func(t *testing.T) {
 			settings := make(map[string]any)
 			for _, layer := range []map[string]any{file.Meta.Defaults, v.Settings} {
-				for name, value := range layer {
-					settings[name] = value
-				}
+				maps.Copy(settings, layer)
 			}
 			v.check(t, runMap(t, settings, v.Input, file.Meta.Now))
 		})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"text/tabwriter"
@@ -22,46 +23,41 @@ that beforehand, for looking, and for mending after a migration was interrupted.
 	return cmd
 }
 
-// server finds the database without touching its schema.
-func (f *databaseFlags) server(cmd *cobra.Command, env *environment) (*pgserver.Server, error) {
+// withServer finds the database for a command, without touching its schema.
+func (f *databaseFlags) withServer(cmd *cobra.Command, env *environment, do func(dsn string) error) (err error) {
 	c, err := f.load(env)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	dsn := f.database
-	if dsn == "" {
-		dsn = c.Database
+	server, err := pgserver.Start(cmd.Context(), f.options(env, c, env.logger(slog.LevelWarn)))
+	if err != nil {
+		return err
 	}
-	if dsn == "" {
-		dsn, _ = env.lookup("DATABASE_URL")
-	}
-	return pgserver.Start(cmd.Context(), pgserver.Options{DSN: dsn, Dir: f.data, SearchPath: migrations.Schema, Attach: true, Log: env.logger(slog.LevelWarn)})
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	return do(server.DSN())
 }
 
 func newMigrateStatus(env *environment) *cobra.Command {
 	var db databaseFlags
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show which migrations are applied", Args: exactly(0, "nothing"),
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			server, err := db.server(cmd, env)
-			if err != nil {
-				return err
-			}
-			defer server.Stop()
-			state, err := migrations.Status(cmd.Context(), server.DSN())
-			if err != nil {
-				return err
-			}
-			w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "VERSION\tNAME\tAPPLIED")
-			for _, m := range state.Migrations {
-				at := "pending"
-				if m.Applied() {
-					at = m.AppliedAt.UTC().Format(time.RFC3339)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return db.withServer(cmd, env, func(dsn string) error {
+				state, err := migrations.Status(cmd.Context(), dsn)
+				if err != nil {
+					return err
 				}
-				fmt.Fprintf(w, "%d\t%s\t%s\n", m.Version, m.Name, at)
-			}
-			return w.Flush()
+				w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(w, "VERSION\tNAME\tAPPLIED")
+				for _, m := range state.Migrations {
+					at := "pending"
+					if m.Applied() {
+						at = m.AppliedAt.UTC().Format(time.RFC3339)
+					}
+					fmt.Fprintf(w, "%d\t%s\t%s\n", m.Version, m.Name, at)
+				}
+				return w.Flush()
+			})
 		},
 	}
 	db.add(cmd)
@@ -73,19 +69,16 @@ func newMigrateUp(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "up", Short: "Apply what is pending", Args: exactly(0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			server, err := db.server(cmd, env)
-			if err != nil {
+			return db.withServer(cmd, env, func(dsn string) error {
+				applied, err := migrations.Up(cmd.Context(), dsn)
+				for _, m := range applied {
+					fmt.Fprintf(env.out, "applied %s\n", m.Name)
+				}
+				if err == nil && len(applied) == 0 {
+					fmt.Fprintln(env.out, "nothing to do: the schema is up to date")
+				}
 				return err
-			}
-			defer server.Stop()
-			applied, err := migrations.Up(cmd.Context(), server.DSN())
-			for _, m := range applied {
-				fmt.Fprintf(env.out, "applied %s\n", m.Name)
-			}
-			if err == nil && len(applied) == 0 {
-				fmt.Fprintln(env.out, "nothing to do: the schema is up to date")
-			}
-			return err
+			})
 		},
 	}
 	db.add(cmd)
@@ -99,17 +92,14 @@ func newMigrateRepair(env *environment) *cobra.Command {
 		Long: `A migration that fails is rolled back whole, yet its record stays marked as begun and
 nothing goes on. Repair looks whether its work is in the database, and sets the record right.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			server, err := db.server(cmd, env)
-			if err != nil {
-				return err
-			}
-			defer server.Stop()
-			state, err := migrations.Repair(cmd.Context(), server.DSN())
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(env.out, "the record is right: %d migrations are pending; apply them with: muster migrate up\n", len(state.Pending()))
-			return nil
+			return db.withServer(cmd, env, func(dsn string) error {
+				state, err := migrations.Repair(cmd.Context(), dsn)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(env.out, "the record is right: %d migrations are pending; apply them with: muster migrate up\n", len(state.Pending()))
+				return nil
+			})
 		},
 	}
 	db.add(cmd)
