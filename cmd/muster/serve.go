@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -25,7 +27,7 @@ const shutdownGrace = 20 * time.Second
 
 func newServe(env *environment) *cobra.Command {
 	var db databaseFlags
-	var listen string
+	var listen, profile string
 	var verbose bool
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Take calls, compute, and tell Mixpanel, until stopped",
@@ -50,13 +52,31 @@ that was answered 200 is lost either way.`,
 			if listen != "" {
 				c.Listen = listen
 			}
-			return serve(cmd.Context(), env, &db, c, env.logger(level))
+			return profiled(profile, func() error { return serve(cmd.Context(), env, &db, c, env.logger(level)) })
 		},
 	}
 	db.add(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "", "`address` of the Tracking API; overrides the configuration")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
+	cmd.Flags().StringVar(&profile, "cpuprofile", "", "write a CPU profile of the whole run to this `file`, for go tool pprof")
 	return cmd
+}
+
+// profiled runs f with a CPU profile of it written to a file; without a name it only runs it.
+func profiled(name string, f func() error) (err error) {
+	if name == "" {
+		return f()
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return f()
 }
 
 func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.Config, log *slog.Logger) (err error) {

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"muster/tests/served"
+)
+
+// copyLimit bounds a baseline: a transaction for every row takes its time.
+const copyLimit = 10 * time.Second
+
+// measure runs muster and reports how it did.
+func (r *run) measure(ctx context.Context, out, log io.Writer) (err error) {
+	dir, err := served.TempDir()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	program, err := served.Build(ctx, dir)
+	if err != nil {
+		return err
+	}
+	mixpanel, closeMixpanel, err := r.startMixpanel(ctx, program)
+	if err != nil {
+		return err
+	}
+	defer closeMixpanel()
+	muster, err := r.start(ctx, program, dir, mixpanel, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, muster.Terminate()) }()
+	conn, err := pgx.Connect(ctx, muster.Database())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+
+	c := newClients(muster.URL(), r.connections)
+	fmt.Fprintf(log, "making %d users known\n", r.users)
+	if _, err := c.send(ctx, r.introductions(time.Now()), 0); err != nil {
+		return err
+	}
+	if err := settle(ctx, conn); err != nil {
+		return err
+	}
+	fmt.Fprintf(log, "making up %d events\n", r.events)
+	began := time.Now()
+	requests := r.requests(began)
+	fmt.Fprintf(log, "sending them over %d connections\n", r.connections)
+	rep := &report{run: *r}
+	if err := r.observe(ctx, c, muster, requests, rep); err != nil {
+		return err
+	}
+	if err := rep.compare(ctx, conn, began, log); err != nil {
+		return err
+	}
+	rep.write(out)
+	return nil
+}
+
+// observe sends the requests and watches the processes and the database meanwhile.
+func (r *run) observe(ctx context.Context, c *clients, muster *served.Server, requests []request, rep *report) error {
+	look, err := startSampler(ctx, muster.Database())
+	if err != nil {
+		return err
+	}
+	before, _ := processorTime(muster.PID())
+	rep.outcome, err = c.send(ctx, requests, r.rate)
+	after, known := processorTime(muster.PID())
+	seen, looked := look.finish()
+	if err := errors.Join(err, looked); err != nil {
+		return err
+	}
+	rep.used, rep.usedKnown, rep.seen = after.since(before), known, seen
+	return nil
+}
+
+// start runs muster with the definitions computed.
+func (r *run) start(ctx context.Context, program, dir, mixpanel string, log io.Writer) (*served.Server, error) {
+	o := served.Options{Program: program, Dir: dir, Config: configuration, Env: []string{"MIXPANEL_URL=" + mixpanel}}
+	if r.verbose {
+		o.Log = log
+	}
+	if r.cpuProfile != "" {
+		path, err := filepath.Abs(r.cpuProfile)
+		if err != nil {
+			return nil, err
+		}
+		o.Args = []string{"--cpuprofile", path}
+	}
+	muster, err := served.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return muster, muster.Start(ctx)
+}
+
+// settle waits until the definitions are live and writes back what is dirty, so that the
+// measurement does not pay for what came before it.
+func settle(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		var preparing int
+		err := conn.QueryRow(ctx, `SELECT count(*) FROM muster.computations WHERE status <> 'live'`).Scan(&preparing)
+		if err != nil {
+			return err
+		}
+		if preparing == 0 {
+			break
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	for _, sql := range []string{"VACUUM (ANALYZE)", "CHECKPOINT"} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startMixpanel runs the imitation of Mixpanel, if it is wanted, and returns its address.
+func (r *run) startMixpanel(ctx context.Context, program string) (url string, stop func(), err error) {
+	if r.mixpanel == "none" {
+		return "http://127.0.0.1:9", func() {}, nil // the port of the service discard, which nobody runs
+	}
+	return served.FakeMixpanel(ctx, program)
+}
