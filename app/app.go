@@ -5,7 +5,6 @@ package app
 
 import (
 	"context"
-
 	"fmt"
 	"log/slog"
 	"math/rand/v2"

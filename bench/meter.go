@@ -86,23 +86,22 @@ func (m *meter) add(statement string, d time.Duration) {
 	}
 }
 
-// mark is when a statement began, or in a batch when the one before it ended.
+// mark is when a statement began; the answers of a batch come together, so that it is
+// one statement here.
 type mark struct {
-	statement string
-	at        time.Time
+	statements []string
+	at         time.Time
 }
 
 type markKey struct{}
 
-func begin(ctx context.Context, statement string) context.Context {
-	return context.WithValue(ctx, markKey{}, &mark{statement, time.Now()})
+func begin(ctx context.Context, statements ...string) context.Context {
+	return context.WithValue(ctx, markKey{}, &mark{statements, time.Now()})
 }
 
-func (m *meter) end(ctx context.Context, statement string) {
+func (m *meter) end(ctx context.Context) {
 	if begun, ok := ctx.Value(markKey{}).(*mark); ok {
-		now := time.Now()
-		m.add(cmp.Or(statement, begun.statement), now.Sub(begun.at))
-		begun.at = now
+		m.add(strings.Join(begun.statements, ", "), time.Since(begun.at))
 	}
 }
 
@@ -112,24 +111,29 @@ func (m *meter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQue
 }
 
 // TraceQueryEnd implements pgx.QueryTracer.
-func (m *meter) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
-	m.end(ctx, "")
-}
+func (m *meter) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) { m.end(ctx) }
 
 // TraceBatchStart implements pgx.BatchTracer.
-func (m *meter) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
-	return begin(ctx, "batch")
+func (m *meter) TraceBatchStart(ctx context.Context, _ *pgx.Conn, b pgx.TraceBatchStartData) context.Context {
+	var statements []string
+	for _, q := range b.Batch.QueuedQueries {
+		text := label(q.SQL)
+		verb, table, _ := strings.Cut(text, " ")
+		if len(statements) > 0 && strings.HasPrefix(statements[0], verb+" ") {
+			text = table
+		}
+		if !slices.Contains(statements, text) {
+			statements = append(statements, text)
+		}
+	}
+	return begin(ctx, statements...)
 }
 
 // TraceBatchQuery implements pgx.BatchTracer.
-func (m *meter) TraceBatchQuery(ctx context.Context, _ *pgx.Conn, q pgx.TraceBatchQueryData) {
-	m.end(ctx, label(q.SQL))
-}
+func (m *meter) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 
 // TraceBatchEnd implements pgx.BatchTracer.
-func (m *meter) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchEndData) {
-	m.end(ctx, "")
-}
+func (m *meter) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchEndData) { m.end(ctx) }
 
 // TraceCopyFromStart implements pgx.CopyFromTracer.
 func (m *meter) TraceCopyFromStart(ctx context.Context, _ *pgx.Conn, c pgx.TraceCopyFromStartData) context.Context {
@@ -138,7 +142,7 @@ func (m *meter) TraceCopyFromStart(ctx context.Context, _ *pgx.Conn, c pgx.Trace
 
 // TraceCopyFromEnd implements pgx.CopyFromTracer.
 func (m *meter) TraceCopyFromEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceCopyFromEndData) {
-	m.end(ctx, "")
+	m.end(ctx)
 }
 
 var (

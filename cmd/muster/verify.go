@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-
 	"log/slog"
 
 	"github.com/spf13/cobra"

@@ -44,13 +44,17 @@ func testCalls(t *testing.T, s *system, d driver) {
 	}
 	const ofAda = ` WHERE profile_id = (SELECT profile_id FROM muster.external_ids WHERE id_type = 'user_id' AND id_value = 'ada')`
 	for _, want := range []struct{ what, sql, is string }{
-		{"events", `SELECT name, count(DISTINCT message_id) FROM inspect.events` + ofAda + ` GROUP BY name HAVING count(*) = count(DISTINCT message_id)`,
-			"Order Completed: 1, Page Viewed: 1, Screen Viewed: 1, Visited Before: 1"},
+		{
+			"events", `SELECT name, count(DISTINCT message_id) FROM inspect.events` + ofAda + ` GROUP BY name HAVING count(*) = count(DISTINCT message_id)`,
+			"Order Completed: 1, Page Viewed: 1, Screen Viewed: 1, Visited Before: 1",
+		},
 		{"pages and screens", `SELECT COALESCE(properties->>'name', properties->>'page_name', properties->>'screen_name'), count(*)
 			FROM inspect.events` + ofAda + ` AND name LIKE '% Viewed' GROUP BY 1`, "Home: 1, Start: 1"},
 		{"revenue", `SELECT properties->>'revenue', count(*) FROM inspect.events` + ofAda + ` AND name = 'Order Completed' GROUP BY 1`, "12.5: 1"},
-		{"ids", `SELECT id_type || ' ' || id_value, 1::bigint FROM muster.external_ids` + ofAda,
-			"anonymous_id ada-visited: 1, anonymous_id ada-visits: 1, user_id ada: 1"},
+		{
+			"ids", `SELECT id_type || ' ' || id_value, 1::bigint FROM muster.external_ids` + ofAda,
+			"anonymous_id ada-visited: 1, anonymous_id ada-visits: 1, user_id ada: 1",
+		},
 		{"traits", `SELECT key || ' ' || value::text, 1::bigint FROM muster.traits` + ofAda, `plan "pro": 1, seats 3: 1`},
 		{"account", `SELECT group_id || ' ' || key, value::text::bigint FROM muster.account_traits`, "analysts employees: 7"},
 		{"account's members", `SELECT group_id, count(*) FROM muster.account_members` + ofAda + ` GROUP BY group_id`, "analysts: 1"},
