@@ -39,10 +39,10 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// eventually waits until a condition holds, half a minute at most.
+// eventually waits until a condition holds, a minute at most.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
