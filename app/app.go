@@ -4,6 +4,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -31,6 +32,7 @@ type Options struct {
 	Pace         deliver.Pace
 	HTTP         *http.Client     // to destinations; nil: one of the client's own
 	Now          func() time.Time // the clock
+	DedupWindow  time.Duration    // how long message ids are remembered; 0: DefaultDedupWindow
 	Log          *slog.Logger     // nil: nothing is logged
 	Metrics      *web.Metrics     // nil: nothing is counted
 
@@ -38,20 +40,24 @@ type Options struct {
 	Watch func(name string, d deliver.Destination) deliver.Destination
 }
 
+// DefaultDedupWindow is how long message ids are remembered.
+const DefaultDedupWindow = 7 * 24 * time.Hour
+
 // App is a running or settling Muster. Its parts may be used directly.
 type App struct {
 	Engine *engine.Engine
 	Store  *store.Store
 
-	now       func() time.Time
-	metrics   *web.Metrics // nil: nothing is counted
-	log       *slog.Logger
-	targets   []deliver.Target
-	queue     *store.Queue
-	deliverer *deliver.Deliverer
-	runner    *scheduler.Runner
-	wake      chan struct{} // to the scheduler: the schedules in use may have changed
-	defined   chan struct{} // to the backfill loop: something may wait for it
+	now         func() time.Time
+	dedupWindow time.Duration
+	metrics     *web.Metrics // nil: nothing is counted
+	log         *slog.Logger
+	targets     []deliver.Target
+	queue       *store.Queue
+	deliverer   *deliver.Deliverer
+	runner      *scheduler.Runner
+	wake        chan struct{} // to the scheduler: the schedules in use may have changed
+	defined     chan struct{} // to the backfill loop: something may wait for it
 }
 
 // New assembles an App and makes its destinations known to the database.
@@ -65,7 +71,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	a := &App{
 		Engine: engine.New(o.Store, rules), Store: o.Store,
-		now: o.Now, metrics: o.Metrics, log: o.Log, queue: o.Store.Queue(),
+		now: o.Now, dedupWindow: cmp.Or(o.DedupWindow, DefaultDedupWindow), metrics: o.Metrics, log: o.Log, queue: o.Store.Queue(),
 		wake: make(chan struct{}, 1), defined: make(chan struct{}, 1),
 	}
 	kinds := make(map[string]string, len(o.Destinations))
@@ -128,6 +134,7 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.deliverer.Run(ctx) })
 	g.Go(func() error { return a.runner.Run(ctx) })
 	g.Go(func() error { return a.backfillLoop(ctx) })
+	g.Go(func() error { return a.sweepLoop(ctx) })
 	return g.Wait()
 }
 
@@ -208,6 +215,26 @@ func (a *App) backfillLoop(ctx context.Context) error {
 			return nil
 		case <-a.defined:
 		case <-time.After(backfillPoll):
+		}
+	}
+}
+
+// sweepEvery is how often what is not needed any more is dropped.
+const sweepEvery = time.Hour
+
+func (a *App) sweepLoop(ctx context.Context) error {
+	for {
+		swept, err := a.Store.Sweep(ctx, a.dedupWindow, a.now())
+		switch {
+		case err != nil && ctx.Err() == nil:
+			a.log.Warn("not everything could be swept, trying again later", "error", err)
+		case swept != (store.Swept{}):
+			a.log.Info("swept", "days_of_message_keys", swept.KeyDays, "parts_of_the_queue", swept.QueueParts, "runs", swept.Runs)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(sweepEvery):
 		}
 	}
 }

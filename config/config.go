@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"muster/engine"
 	"muster/identity"
@@ -28,6 +29,9 @@ type Config struct {
 	Sources []Source `yaml:"sources"`
 	// LenientAuth answers calls with an unknown write key with 200 and discards them.
 	LenientAuth bool `yaml:"lenient_auth"`
+	// DedupWindow is how long message ids are remembered, at least a day; 0 means
+	// 7 days. A call that comes again later counts again.
+	DedupWindow time.Duration `yaml:"dedup_window"`
 	// Identity is the rules of identity resolution.
 	Identity identity.Settings `yaml:"identity"`
 	// Destinations are whom changes are told to.

@@ -132,6 +132,7 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"unknown field", "listen: a:1\nlisten_on: a:1", `muster.yaml:2:1: unknown field "listen_on"`},
 		{"unknown nested field", "destinations:\n  - name: m\n    settings:\n      tokn: x", `muster.yaml:4:7: unknown field "tokn"`},
 		{"wrong kind", "sources: web", "muster.yaml:1:10: a text stands where a list belongs"},
+		{"dedup window too short", "dedup_window: 2h", "muster.yaml:1: dedup_window: 2h0m0s is too short: a day, 24h, is the least"},
 		{"wrong kind of switch", "lenient_auth: often", "muster.yaml:1:15: a text stands where true or false belongs"},
 		{"twice", "listen: a:1\nlisten: b:1", "muster.yaml:2:1: mapping key \"listen\" already defined at [1:1]"},
 		{"two documents", "listen: a:1\n---\nlisten: b:1", "muster.yaml: holds 2 YAML documents; one is read"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"time"
 
 	"muster/engine"
 	"muster/mixpanel"
@@ -38,6 +39,9 @@ func (c *Config) Validate() error {
 
 func (c *Config) faults() faults {
 	var f faults
+	if c.DedupWindow != 0 && c.DedupWindow < 24*time.Hour {
+		f.add("dedup_window", "%s is too short: a day, 24h, is the least", c.DedupWindow)
+	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		f.add("listen", "%q is not host:port, such as 127.0.0.1:8080", c.Listen)
 	}

@@ -93,7 +93,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		return err
 	}
 	metrics := web.NewMetrics(s, env.now)
-	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Now: env.now, Log: log, Metrics: metrics})
+	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Now: env.now, Log: log, Metrics: metrics, DedupWindow: c.DedupWindow})
 	if err != nil {
 		return err
 	}
