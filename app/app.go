@@ -48,6 +48,7 @@ type App struct {
 	Engine *engine.Engine
 	Store  *store.Store
 
+	rules       *identity.Rules
 	now         func() time.Time
 	dedupWindow time.Duration
 	metrics     *web.Metrics // nil: nothing is counted
@@ -71,7 +72,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	a := &App{
 		Engine: engine.New(o.Store, rules), Store: o.Store,
-		now: o.Now, dedupWindow: cmp.Or(o.DedupWindow, DefaultDedupWindow), metrics: o.Metrics, log: o.Log, queue: o.Store.Queue(),
+		rules: rules, now: o.Now, dedupWindow: cmp.Or(o.DedupWindow, DefaultDedupWindow), metrics: o.Metrics, log: o.Log, queue: o.Store.Queue(),
 		wake: make(chan struct{}, 1), defined: make(chan struct{}, 1),
 	}
 	kinds := make(map[string]string, len(o.Destinations))

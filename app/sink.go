@@ -3,49 +3,84 @@ package app
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"muster/engine"
 	"muster/event"
+	"muster/identity"
 	"muster/ingest"
 )
 
-// Sink takes calls into the engine.
+// Sink takes calls into the engine, but for those of suppressed people.
 func (a *App) Sink() ingest.Sink { return sink{a} }
 
 type sink struct{ app *App }
 
 // Ingest implements ingest.Sink.
 func (s sink) Ingest(ctx context.Context, items []ingest.Item) ([]ingest.Result, error) {
-	batch := make([]engine.Received, len(items))
+	now := s.app.now()
+	results := make([]ingest.Result, len(items))
+	suppressed, err := s.suppressed(ctx, items, now)
+	if err != nil {
+		return nil, err
+	}
+	batch := make([]engine.Received, 0, len(items))
+	places := make([]int, 0, len(items)) // of the batch's calls in items
 	for i, item := range items {
+		if suppressed != nil && suppressed[i] {
+			results[i] = ingest.Result{Outcome: ingest.Suppressed}
+			continue
+		}
 		name, err := s.app.Store.SourceName(ctx, item.SourceID)
 		if err != nil {
 			return nil, err
 		}
-		batch[i] = engine.Received{Call: item.Call, SourceID: item.SourceID, Source: name}
+		batch = append(batch, engine.Received{Call: item.Call, SourceID: item.SourceID, Source: name})
+		places = append(places, i)
 	}
-	receipts, err := s.app.Engine.Ingest(ctx, batch, s.app.now())
+	if len(batch) == 0 {
+		return results, nil
+	}
+	receipts, err := s.app.Engine.Ingest(ctx, batch, now)
 	if err != nil {
 		if unstorable(err) {
 			return nil, errors.Join(ingest.ErrUnstorable, err)
 		}
 		return nil, err
 	}
-	results := make([]ingest.Result, len(items))
 	for i, r := range receipts {
-		switch r {
-		case engine.Accepted:
-		case engine.Duplicate:
-			results[i].Outcome = ingest.Duplicate
-		case engine.Unresolved:
-			results[i] = ingest.Result{Outcome: ingest.Rejected, Code: codeNoMatchingID}
-		case engine.Skipped:
-			results[i] = ingest.Result{Outcome: ingest.Skipped, Code: items[i].Call.ProfileSkip}
-		}
+		results[places[i]] = outcome(r, batch[i].Call)
 	}
 	return results, nil
+}
+
+// suppressed tells which calls are of suppressed people: those that carry a suppressed
+// id anywhere that an id is looked for, as the previousId of an alias too. The groupId is
+// no id of a person. While nobody is suppressed it is nil, and costs nothing.
+func (s sink) suppressed(ctx context.Context, items []ingest.Item, now time.Time) ([]bool, error) {
+	if some, err := s.app.Store.AnySuppressed(ctx, now); err != nil || !some {
+		return nil, err
+	}
+	ids := make([][]identity.ID, len(items))
+	for i, item := range items {
+		ids[i] = s.app.rules.Extract(item.Call).Lookup(nil)
+	}
+	return s.app.Store.Suppressed(ctx, ids, now)
+}
+
+func outcome(r engine.Receipt, c *event.Call) ingest.Result {
+	switch r {
+	case engine.Accepted:
+	case engine.Duplicate:
+		return ingest.Result{Outcome: ingest.Duplicate}
+	case engine.Unresolved:
+		return ingest.Result{Outcome: ingest.Rejected, Code: codeNoMatchingID}
+	case engine.Skipped:
+		return ingest.Result{Outcome: ingest.Skipped, Code: c.ProfileSkip}
+	}
+	return ingest.Result{}
 }
 
 // codeNoMatchingID is the code of a call whose ids are all blocked.

@@ -509,7 +509,11 @@ CREATE TABLE muster.sources (
     write_key_hash bytea,
     enabled boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    origin text DEFAULT 'import'::text NOT NULL,
+    rate double precision,
     CONSTRAINT sources_name_check CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'::text)),
+    CONSTRAINT sources_origin_check CHECK ((origin = ANY (ARRAY['config'::text, 'command'::text, 'import'::text]))),
+    CONSTRAINT sources_rate_check CHECK (((rate >= (0.001)::double precision) AND (rate <= (1000000)::double precision))),
     CONSTRAINT sources_write_key_hash_check CHECK ((octet_length(write_key_hash) = 32))
 );
 
@@ -524,6 +528,10 @@ COMMENT ON COLUMN muster.sources.write_key_hash IS 'SHA-256 of the write key; nu
 COMMENT ON COLUMN muster.sources.enabled IS 'False: its calls are refused.';
 
 COMMENT ON COLUMN muster.sources.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN muster.sources.origin IS 'Where its write key is kept: config (in the configuration file), command (made by muster source), or import (it has none).';
+
+COMMENT ON COLUMN muster.sources.rate IS 'Requests that it may send per second, on average and in a burst; null: the default.';
 
 CREATE VIEW inspect.events AS
  SELECT e.profile_id,
@@ -877,6 +885,78 @@ COMMENT ON COLUMN inspect.queue_lag.last_reason IS 'The last failure.';
 
 COMMENT ON COLUMN inspect.queue_lag.moved_at IS 'When it last moved.';
 
+CREATE UNLOGGED TABLE muster.recent_calls (
+    source_id bigint NOT NULL,
+    call_id bigint NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    message_id text NOT NULL,
+    type text NOT NULL,
+    name text NOT NULL,
+    outcome text NOT NULL,
+    code text NOT NULL,
+    reason text NOT NULL,
+    call text NOT NULL,
+    CONSTRAINT recent_calls_outcome_check CHECK ((outcome = ANY (ARRAY['accepted'::text, 'duplicate'::text, 'suppressed'::text, 'skipped'::text, 'rejected'::text])))
+);
+
+COMMENT ON TABLE muster.recent_calls IS 'The debugger: the latest calls of each source with what became of them, 500 a source. Gone after a crash of the database.';
+
+COMMENT ON COLUMN muster.recent_calls.source_id IS 'The source.';
+
+COMMENT ON COLUMN muster.recent_calls.call_id IS 'Order of arrival.';
+
+COMMENT ON COLUMN muster.recent_calls.received_at IS 'When it was received.';
+
+COMMENT ON COLUMN muster.recent_calls.message_id IS 'Its id; empty for suppressed calls and whole requests.';
+
+COMMENT ON COLUMN muster.recent_calls.type IS 'identify, track, page, screen, group, alias, or what it said it was.';
+
+COMMENT ON COLUMN muster.recent_calls.name IS 'Name of the event, page or screen; empty where there is none, and for suppressed calls.';
+
+COMMENT ON COLUMN muster.recent_calls.outcome IS 'accepted, duplicate, suppressed, skipped (it must not touch profiles) or rejected.';
+
+COMMENT ON COLUMN muster.recent_calls.code IS 'Short name of the reason.';
+
+COMMENT ON COLUMN muster.recent_calls.reason IS 'The reason in words.';
+
+COMMENT ON COLUMN muster.recent_calls.call IS 'Its beginning, at most 4 KiB, without write key; empty for suppressed calls and whole requests.';
+
+CREATE VIEW inspect.recent_calls AS
+ SELECT r.call_id,
+    s.name AS source,
+    r.received_at,
+    r.outcome,
+    r.code,
+    r.reason,
+    r.type,
+    r.name,
+    r.message_id,
+    r.call
+   FROM (muster.recent_calls r
+     JOIN muster.sources s USING (source_id));
+
+COMMENT ON VIEW inspect.recent_calls IS 'The debugger: the latest 500 calls of each source with what became of them.';
+
+COMMENT ON COLUMN inspect.recent_calls.call_id IS 'Order of arrival.';
+
+COMMENT ON COLUMN inspect.recent_calls.source IS 'Where it came from.';
+
+COMMENT ON COLUMN inspect.recent_calls.received_at IS 'When it was received.';
+
+COMMENT ON COLUMN inspect.recent_calls.outcome IS 'accepted, duplicate, suppressed, skipped or rejected.';
+
+COMMENT ON COLUMN inspect.recent_calls.code IS 'Short name of the reason.';
+
+COMMENT ON COLUMN inspect.recent_calls.reason IS 'The reason in words.';
+
+COMMENT ON COLUMN inspect.recent_calls.type IS 'identify, track, page, screen, group, alias, or what it said it was.';
+
+COMMENT ON COLUMN inspect.recent_calls.name IS 'Name of the event, page or screen.';
+
+COMMENT ON COLUMN inspect.recent_calls.message_id IS 'Its id.';
+
+COMMENT ON COLUMN inspect.recent_calls.call IS 'Its beginning, without write key.';
+
 CREATE TABLE muster.runs (
     run_id bigint NOT NULL,
     computation_id bigint NOT NULL,
@@ -1023,6 +1103,56 @@ COMMENT ON COLUMN inspect.slots.finished_at IS 'When it ended; null while it run
 COMMENT ON COLUMN inspect.slots.retry_at IS 'When it is tried again.';
 
 COMMENT ON COLUMN inspect.slots.error IS 'Why it failed.';
+
+CREATE TABLE muster.rotated_write_keys (
+    write_key_hash bytea NOT NULL,
+    source_id bigint NOT NULL,
+    works_until timestamp with time zone NOT NULL,
+    CONSTRAINT rotated_write_keys_write_key_hash_check CHECK ((octet_length(write_key_hash) = 32))
+);
+
+COMMENT ON TABLE muster.rotated_write_keys IS 'Write keys that were replaced and work for a while longer, so that apps can be changed one by one.';
+
+COMMENT ON COLUMN muster.rotated_write_keys.write_key_hash IS 'SHA-256 of the key.';
+
+COMMENT ON COLUMN muster.rotated_write_keys.source_id IS 'Its source.';
+
+COMMENT ON COLUMN muster.rotated_write_keys.works_until IS 'From this instant on it is refused.';
+
+CREATE VIEW inspect.sources AS
+ SELECT s.name,
+    s.enabled,
+    s.origin,
+    (s.write_key_hash IS NOT NULL) AS has_key,
+    s.rate,
+    s.created_at,
+    ( SELECT max(k.works_until) AS max
+           FROM muster.rotated_write_keys k
+          WHERE (k.source_id = s.source_id)) AS old_keys_until,
+    ( SELECT r.received_at
+           FROM muster.recent_calls r
+          WHERE (r.source_id = s.source_id)
+          ORDER BY r.call_id DESC
+         LIMIT 1) AS last_call_at
+   FROM muster.sources s;
+
+COMMENT ON VIEW inspect.sources IS 'Where calls come from, without their write keys.';
+
+COMMENT ON COLUMN inspect.sources.name IS 'Name.';
+
+COMMENT ON COLUMN inspect.sources.enabled IS 'False: its calls are refused.';
+
+COMMENT ON COLUMN inspect.sources.origin IS 'Where its write key is kept: config, command, or import (it has none).';
+
+COMMENT ON COLUMN inspect.sources.has_key IS 'Whether it takes calls over HTTP.';
+
+COMMENT ON COLUMN inspect.sources.rate IS 'Requests that it may send per second; null: the default.';
+
+COMMENT ON COLUMN inspect.sources.created_at IS 'When it came to be.';
+
+COMMENT ON COLUMN inspect.sources.old_keys_until IS 'Until when keys work that were replaced; null or past: none does.';
+
+COMMENT ON COLUMN inspect.sources.last_call_at IS 'When its latest call over HTTP was received, as far as the debugger remembers.';
 
 CREATE TABLE muster.ledger (
     bucket integer NOT NULL,
@@ -1502,42 +1632,6 @@ CREATE SEQUENCE muster.queue_seq
 
 COMMENT ON SEQUENCE muster.queue_seq IS 'Order of the queue; drawn under a lock that is held to the commit, so that this order is commit order.';
 
-CREATE UNLOGGED TABLE muster.recent_calls (
-    source_id bigint NOT NULL,
-    call_id bigint NOT NULL,
-    received_at timestamp with time zone NOT NULL,
-    message_id text NOT NULL,
-    type text NOT NULL,
-    name text NOT NULL,
-    outcome text NOT NULL,
-    code text NOT NULL,
-    reason text NOT NULL,
-    call text NOT NULL,
-    CONSTRAINT recent_calls_outcome_check CHECK ((outcome = ANY (ARRAY['accepted'::text, 'duplicate'::text, 'suppressed'::text, 'skipped'::text, 'rejected'::text])))
-);
-
-COMMENT ON TABLE muster.recent_calls IS 'The debugger: the latest calls of each source with what became of them, 500 a source. Gone after a crash of the database.';
-
-COMMENT ON COLUMN muster.recent_calls.source_id IS 'The source.';
-
-COMMENT ON COLUMN muster.recent_calls.call_id IS 'Order of arrival.';
-
-COMMENT ON COLUMN muster.recent_calls.received_at IS 'When it was received.';
-
-COMMENT ON COLUMN muster.recent_calls.message_id IS 'Its id.';
-
-COMMENT ON COLUMN muster.recent_calls.type IS 'identify, track, page, screen, group, alias, or what it said it was.';
-
-COMMENT ON COLUMN muster.recent_calls.name IS 'Name of the event, page or screen.';
-
-COMMENT ON COLUMN muster.recent_calls.outcome IS 'accepted, duplicate, suppressed, skipped (it must not touch profiles) or rejected.';
-
-COMMENT ON COLUMN muster.recent_calls.code IS 'Short name of the reason.';
-
-COMMENT ON COLUMN muster.recent_calls.reason IS 'The reason in words.';
-
-COMMENT ON COLUMN muster.recent_calls.call IS 'Its beginning, as it came.';
-
 ALTER TABLE muster.recent_calls ALTER COLUMN call_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.recent_calls_call_id_seq
     START WITH 1
@@ -1610,6 +1704,7 @@ COMMENT ON COLUMN muster.suppression_salt.salt IS 'Random bytes.';
 CREATE TABLE muster.suppressions (
     id_hash bytea NOT NULL,
     suppressed_at timestamp with time zone NOT NULL,
+    subject_id uuid NOT NULL,
     CONSTRAINT suppressions_id_hash_check CHECK ((octet_length(id_hash) = 32))
 );
 
@@ -1618,6 +1713,8 @@ COMMENT ON TABLE muster.suppressions IS 'Whose calls are dropped before they are
 COMMENT ON COLUMN muster.suppressions.id_hash IS 'HMAC-SHA-256 of the type and value of an external id under the salt.';
 
 COMMENT ON COLUMN muster.suppressions.suppressed_at IS 'When.';
+
+COMMENT ON COLUMN muster.suppressions.subject_id IS 'Random; the same for all ids that were suppressed as one person''s, so that one of them is enough to take it back.';
 
 ALTER TABLE muster.value_changes ALTER COLUMN change_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.value_changes_change_id_seq
@@ -1732,6 +1829,9 @@ ALTER TABLE ONLY muster.queue_positions
 ALTER TABLE ONLY muster.recent_calls
     ADD CONSTRAINT recent_calls_pkey PRIMARY KEY (source_id, call_id);
 
+ALTER TABLE ONLY muster.rotated_write_keys
+    ADD CONSTRAINT rotated_write_keys_pkey PRIMARY KEY (write_key_hash);
+
 ALTER TABLE ONLY muster.runs
     ADD CONSTRAINT runs_computation_id_kind_as_of_key UNIQUE (computation_id, kind, as_of);
 
@@ -1795,6 +1895,8 @@ CREATE UNIQUE INDEX leaves_same ON muster.leaves USING btree (text, schedule, si
 
 CREATE INDEX profile_merges_survivor ON muster.profile_merges USING btree (survivor_id);
 
+CREATE INDEX suppressions_subject ON muster.suppressions USING btree (subject_id);
+
 CREATE INDEX value_changes_by_time ON ONLY muster.value_changes USING brin (changed_at);
 
 ALTER TABLE ONLY muster.computation_versions
@@ -1811,6 +1913,9 @@ ALTER TABLE ONLY muster.queue_barriers
 
 ALTER TABLE ONLY muster.queue_positions
     ADD CONSTRAINT queue_positions_destination_id_fkey FOREIGN KEY (destination_id) REFERENCES muster.destinations(destination_id);
+
+ALTER TABLE ONLY muster.rotated_write_keys
+    ADD CONSTRAINT rotated_write_keys_source_id_fkey FOREIGN KEY (source_id) REFERENCES muster.sources(source_id);
 
 ALTER TABLE ONLY muster.runs
     ADD CONSTRAINT runs_computation_id_fkey FOREIGN KEY (computation_id) REFERENCES muster.computations(computation_id);

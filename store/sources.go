@@ -2,18 +2,136 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Origin says where a source's write key is kept.
+type Origin string
+
+// The origins of sources.
+const (
+	FromConfig  Origin = "config"  // the configuration file has the key
+	FromCommand Origin = "command" // the key was made here and shown once
+	FromImport  Origin = "import"  // there is no key: calls come from files only
 )
 
 // Source is a place where calls come from.
 type Source struct {
-	ID      int64
-	Name    string
-	Enabled bool
+	ID        int64     `json:"-"`
+	Name      string    `json:"name"`
+	Enabled   bool      `json:"enabled"`
+	Origin    Origin    `json:"origin"`
+	HasKey    bool      `json:"has_key"`
+	Rate      *float64  `json:"rate"` // requests per second; nil: the default
+	CreatedAt time.Time `json:"created_at"`
+	// OldKeysUntil is until when keys work that were rotated out; nil: none does.
+	OldKeysUntil *time.Time `json:"old_keys_until"`
+	// LastCallAt is when the debugger saw its latest call over HTTP; nil: it remembers none.
+	LastCallAt *time.Time `json:"last_call_at"`
+}
+
+// Errors about sources, for those who branch on them.
+var (
+	ErrUnknownSource = errors.New("there is no such source; muster source list shows all")
+	ErrSourceExists  = errors.New("there is a source of this name already")
+	ErrConfigSource  = errors.New("its write key is kept in the configuration file: change it there, and start muster serve again")
+	ErrSourceSetting = errors.New("a setting of a source is out of bounds")
+)
+
+// Sources lists all sources by name.
+func (s *Store) Sources(ctx context.Context, now time.Time) ([]Source, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT s.source_id, s.name, s.enabled, s.origin, s.write_key_hash IS NOT NULL, s.rate, s.created_at,
+			(SELECT max(k.works_until) FROM rotated_write_keys k WHERE k.source_id = s.source_id AND k.works_until > $1),
+			(SELECT r.received_at FROM recent_calls r WHERE r.source_id = s.source_id ORDER BY r.call_id DESC LIMIT 1)
+		FROM sources s ORDER BY s.name`, now)
+	if err != nil {
+		return nil, fmt.Errorf("list the sources: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (src Source, err error) {
+		return src, row.Scan(&src.ID, &src.Name, &src.Enabled, &src.Origin, &src.HasKey, &src.Rate, &src.CreatedAt, &src.OldKeysUntil, &src.LastCallAt)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the sources: %w", err)
+	}
+	return list, nil
+}
+
+// CreateSource makes a source that takes calls with the write key returned, which can
+// never be read again. rate is the number of requests that it may send per second, from
+// 0.001 to 1,000,000; nil: the default.
+func (s *Store) CreateSource(ctx context.Context, name string, rate *float64, now time.Time) (WriteKey, error) {
+	key := newWriteKey()
+	err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
+		_, err := t.Exec(ctx, `INSERT INTO sources (name, write_key_hash, origin, rate, created_at) VALUES ($1, $2, $3, $4, $5)`,
+			name, key.hash(), FromCommand, rate, now)
+		if err != nil {
+			return err
+		}
+		return bump(ctx, t)
+	})
+	if err != nil {
+		return "", fmt.Errorf("create source %q: %w", name, sourceFault(err))
+	}
+	return key, nil
+}
+
+// sourceFault says what a violated constraint means.
+func sourceFault(err error) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return err
+	}
+	switch pg.ConstraintName {
+	case "sources_name_key":
+		return fmt.Errorf("%w; rotate its key to get a new one", ErrSourceExists)
+	case "sources_name_check":
+		return fmt.Errorf("%w: a name has 1 to 64 letters, digits, _, . and -, the first a letter or a digit", ErrSourceSetting)
+	case "sources_rate_check":
+		return fmt.Errorf("%w: the rate is 0.001 to 1000000 requests per second", ErrSourceSetting)
+	case "sources_write_key_hash_key":
+		return errors.New("another source has the same write key; a key tells sources apart")
+	}
+	return err
+}
+
+// unknownSource says what the absence of a row means.
+func unknownSource(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrUnknownSource
+	}
+	return err
+}
+
+// EnableSource lets the calls of a source in again, or refuses them; its keys are kept.
+// Other processes notice within a second.
+func (s *Store) EnableSource(ctx context.Context, name string, enabled bool) error {
+	return s.updateSource(ctx, name, `UPDATE sources SET enabled = $2 WHERE name = $1`, enabled)
+}
+
+// LimitSource sets the number of requests that a source may send per second, from 0.001
+// to 1,000,000; nil: the default. Other processes notice within a second.
+func (s *Store) LimitSource(ctx context.Context, name string, rate *float64) error {
+	return s.updateSource(ctx, name, `UPDATE sources SET rate = $2 WHERE name = $1`, rate)
+}
+
+func (s *Store) updateSource(ctx context.Context, name, statement string, value any) error {
+	tag, err := s.pool.Exec(ctx, statement, name, value)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrUnknownSource
+	}
+	if err != nil {
+		return fmt.Errorf("source %q: %w", name, sourceFault(err))
+	}
+	return nil
 }
 
 // EnsureSource finds the source with this name, or makes one that takes no calls over HTTP.
@@ -32,9 +150,53 @@ func (s *Store) EnsureSource(ctx context.Context, name string, now time.Time) (S
 		return bump(ctx, t)
 	})
 	if err != nil {
-		return src, fmt.Errorf("source %q: %w", name, err)
+		return src, fmt.Errorf("source %q: %w", name, sourceFault(err))
 	}
 	return src, nil
+}
+
+// EnsureSources makes the sources of the configuration take calls with the write keys
+// given, by name. A source that was made by command and is given a key here belongs to the
+// configuration from now on. Keys of sources that have left the configuration work no
+// more; the names of these are returned. A source that is disabled stays so.
+func (s *Store) EnsureSources(ctx context.Context, keys map[string]string, now time.Time) (left []string, err error) {
+	names := slices.AppendSeq(make([]string, 0, len(keys)), maps.Keys(keys)) // not nil, which SQL would take for unknown
+	slices.Sort(names)
+	hashes := make([][]byte, len(names))
+	for i, name := range names {
+		hash := sha256.Sum256([]byte(keys[name]))
+		hashes[i] = hash[:]
+	}
+	err = pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
+		rows, err := t.Query(ctx, `UPDATE sources SET write_key_hash = NULL
+			WHERE origin = 'config' AND write_key_hash IS NOT NULL AND name <> ALL ($1) RETURNING name`, names)
+		if err != nil {
+			return err
+		}
+		if left, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return err
+		}
+		// Keys that change go first, so that two sources may swap theirs.
+		_, err = t.Exec(ctx, `
+			UPDATE sources s SET write_key_hash = NULL
+			FROM unnest($1::text[], $2::bytea[]) AS c (name, hash) WHERE s.name = c.name AND s.write_key_hash <> c.hash`, names, hashes)
+		if err != nil {
+			return err
+		}
+		tag, err := t.Exec(ctx, `
+			INSERT INTO sources AS s (name, write_key_hash, origin, created_at)
+			SELECT c.name, c.hash, 'config', $3 FROM unnest($1::text[], $2::bytea[]) AS c (name, hash)
+			ON CONFLICT (name) DO UPDATE SET write_key_hash = excluded.write_key_hash, origin = 'config'
+			WHERE s.write_key_hash IS DISTINCT FROM excluded.write_key_hash OR s.origin <> 'config'`, names, hashes, now)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return bump(ctx, t)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sources of the configuration: %w", sourceFault(err))
+	}
+	return left, nil
 }
 
 // readSources reads the names of all sources.

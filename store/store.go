@@ -52,6 +52,8 @@ type Store struct {
 	partitions map[string]bool
 	queueRoom  int64        // first place in the queue without a partition
 	queueSeen  atomic.Int64 // the last place drawn, as far as this process knows
+
+	suppression suppressionState
 }
 
 // Open connects to the database and checks that its schema fits this program.

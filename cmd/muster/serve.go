@@ -89,8 +89,12 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	for _, src := range c.Sources {
 		keys[src.Name] = string(src.WriteKey)
 	}
-	if err := s.EnsureSources(ctx, keys, env.now()); err != nil {
+	left, err := s.EnsureSources(ctx, keys, env.now())
+	if err != nil {
 		return err
+	}
+	if len(left) > 0 {
+		log.Warn("sources have left the configuration; their write keys work no more", "sources", left)
 	}
 	metrics := web.NewMetrics(s, env.now)
 	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Now: env.now, Log: log, Metrics: metrics, DedupWindow: c.DedupWindow})
@@ -103,8 +107,9 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	}
 
 	collector := ingest.NewCollector(a.Sink(), ingest.CollectorConfig{Log: log})
+	recorder := a.Recorder()
 	api, err := ingest.New(ingest.Config{
-		Sources: s.WriteKeys(env.now), Collector: collector, Now: env.now, Log: log, LenientAuth: c.LenientAuth,
+		Sources: s.WriteKeys(env.now), Collector: collector, Recorder: recorder, Now: env.now, Log: log, LenientAuth: c.LenientAuth,
 	})
 	if err != nil {
 		return err
@@ -122,7 +127,8 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	log.Info("serving", "listen", listener.Addr().String(), "sources", len(c.Sources), "destinations", len(c.Destinations),
 		"computations", len(c.Definitions()))
 
-	// Requests end first, then the collector that stores their calls, then the rest.
+	// Requests end first, then the collector that stores their calls and the recorder that
+	// shows them, then the rest.
 	collecting, stopCollecting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCollecting()
 	g, ctx := errgroup.WithContext(ctx)
@@ -142,6 +148,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		return err
 	})
 	g.Go(func() error { return collector.Run(collecting) })
+	g.Go(func() error { return recorder.Run(collecting) })
 	g.Go(func() error { return a.Run(ctx) })
 	g.Go(func() error {
 		select {

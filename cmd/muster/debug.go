@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"muster/store"
+)
+
+// followEvery is how often debug --follow looks for new calls.
+const followEvery = time.Second
+
+func newDebug(env *environment) *cobra.Command {
+	var db databaseFlags
+	var filter store.RecentFilter
+	var output string
+	var follow bool
+	cmd := &cobra.Command{
+		Use: "debug [SOURCE]", Short: "Show the latest calls, and what became of them",
+		Long: fmt.Sprintf(`Debug shows the latest calls over HTTP, of one source or of all, the newest last, each with
+what became of it: accepted, duplicate, suppressed, skipped (it must not touch profiles)
+or rejected. The last %d of each source are kept; calls appear within two seconds.
+
+With -o json each call has the beginning of its text, and with --follow each stands on
+a line of its own.`, store.RecentPerSource),
+		Example: `  muster debug website --outcome rejected
+  muster debug --follow
+  muster debug website -o json --limit 1`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError{fmt.Errorf("%s takes one source at most, not %d arguments", cmd.CommandPath(), len(args))}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				filter.Source = args[0]
+			}
+			for _, o := range filter.Outcomes {
+				if !slices.Contains(outcomes, o) {
+					return usageError{fmt.Errorf("--outcome %s: use some of %s", o, strings.Join(outcomes, ", "))}
+				}
+			}
+			if filter.Limit < 0 {
+				return usageError{fmt.Errorf("--limit %d: use 1 or more, or 0 for all", filter.Limit)}
+			}
+			return db.withStore(cmd, env, func(s *store.Store) error {
+				if follow {
+					return env.followCalls(cmd.Context(), s, filter, output)
+				}
+				calls, err := s.RecentCalls(cmd.Context(), filter)
+				if err != nil {
+					return err
+				}
+				if output == "json" {
+					return env.printJSON(orEmpty(calls))
+				}
+				w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(w, "RECEIVED\tSOURCE\tOUTCOME\tTYPE\tNAME\tMESSAGE ID\tREASON")
+				for _, c := range calls {
+					fmt.Fprintln(w, strings.Join(callFields(c), "\t"))
+				}
+				return w.Flush()
+			})
+		},
+	}
+	db.add(cmd)
+	cmd.Flags().StringSliceVar(&filter.Outcomes, "outcome", nil, "only calls with these `outcomes`")
+	cmd.Flags().IntVar(&filter.Limit, "limit", 50, "how many calls are shown at most, the newest; 0: all")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on showing calls as they come, until interrupted")
+	outputFlag(cmd, &output, "table", "json")
+	return cmd
+}
+
+// outcomes are what may become of a call.
+var outcomes = []string{"accepted", "duplicate", "suppressed", "skipped", "rejected"}
+
+// callFields are a call in columns. What clients sent is made safe for a terminal.
+func callFields(c store.RecentCall) []string {
+	reason := c.Reason
+	if c.Code != "" {
+		reason = c.Code + ": " + reason
+	}
+	fields := []string{c.ReceivedAt.UTC().Format("2006-01-02 15:04:05.000"), c.Source, c.Outcome, c.Type, c.Name, c.MessageID, reason}
+	for i := range fields {
+		fields[i] = harmless(fields[i])
+	}
+	return fields
+}
+
+// harmless replaces control characters, which could move the cursor or feign a column.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// followCalls shows calls as they come, until the context ends.
+func (env *environment) followCalls(ctx context.Context, s *store.Store, filter store.RecentFilter, output string) error {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		calls, err := s.RecentCalls(ctx, filter)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, c := range calls {
+			filter.After = c.ID
+			if err := env.printCall(c, output); err != nil {
+				return err
+			}
+		}
+		filter.Limit = 0
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// printCall shows one call on a line of its own.
+func (env *environment) printCall(c store.RecentCall, output string) error {
+	if output == "json" {
+		line, err := json.Marshal(c)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(env.out, "%s\n", line)
+		return err
+	}
+	_, err := fmt.Fprintln(env.out, strings.Join(callFields(c), "  "))
+	return err
+}

@@ -1,0 +1,237 @@
+package store
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"muster/identity"
+)
+
+// suppressionLock makes changes of the suppression list take turns.
+const suppressionLock = 0x6d757374_0005
+
+// SuppressionSeen is how late another process may see that the list is no longer empty.
+const SuppressionSeen = time.Second
+
+// suppressionState is what a process remembers of the suppression list, so that checking
+// costs nothing while the list is empty, as it mostly is.
+type suppressionState struct {
+	mu   sync.Mutex
+	read time.Time // zero: not yet, or no longer to be trusted
+	any  bool
+	salt []byte
+}
+
+// Suppression says what a change of the suppression list did.
+type Suppression struct {
+	Profiles int `json:"profiles"` // that own some of the ids given
+	IDs      int `json:"ids"`      // given ones and those of the profiles, each once
+	Changed  int `json:"changed"`  // ids that were put on the list or taken off it
+}
+
+// Suppress puts people on the suppression list: the ids given, and all ids of the profiles
+// that own any of them. Calls that carry one of these are dropped from now on, here at
+// once and in other processes within SuppressionSeen. Ids are kept as hashes. What is
+// stored of the people stays, and so do their values.
+//
+// A call that was checked before and stored after may still bring a profile an id that is
+// not on the list. Whoever must be sure suppresses again, a little later.
+func (s *Store) Suppress(ctx context.Context, ids []identity.ID, now time.Time) (Suppression, error) {
+	var done Suppression
+	var salt []byte
+	err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) (err error) {
+		var hashes [][]byte
+		if done, salt, hashes, err = subjects(ctx, t, ids); err != nil {
+			return err
+		}
+		// Who was suppressed by several ids at several times is one person from now on.
+		subject := uuid.New()
+		_, err = t.Exec(ctx, `
+			UPDATE suppressions SET subject_id = $2
+			WHERE subject_id IN (SELECT subject_id FROM suppressions WHERE id_hash = ANY ($1))`, hashes, subject)
+		if err != nil {
+			return err
+		}
+		tag, err := t.Exec(ctx, `
+			INSERT INTO suppressions (id_hash, subject_id, suppressed_at)
+			SELECT hash, $2, $3 FROM unnest($1::bytea[]) AS hash
+			ON CONFLICT DO NOTHING`, hashes, subject, now)
+		done.Changed = int(tag.RowsAffected())
+		return err
+	})
+	if err != nil {
+		return Suppression{}, fmt.Errorf("suppress the people of %d ids: %w", len(ids), err)
+	}
+	s.suppression.mu.Lock()
+	s.suppression.read, s.suppression.any, s.suppression.salt = now, s.suppression.any || len(ids) > 0, salt
+	s.suppression.mu.Unlock()
+	return done, nil
+}
+
+// Unsuppress takes people off the suppression list: all ids that were suppressed together
+// with any of those given, or of the profiles that own these. One id of a person is
+// enough, also when the profile is gone.
+func (s *Store) Unsuppress(ctx context.Context, ids []identity.ID) (Suppression, error) {
+	var done Suppression
+	err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
+		var hashes [][]byte
+		var err error
+		if done, _, hashes, err = subjects(ctx, t, ids); err != nil {
+			return err
+		}
+		tag, err := t.Exec(ctx, `
+			DELETE FROM suppressions
+			WHERE subject_id IN (SELECT subject_id FROM suppressions WHERE id_hash = ANY ($1))`, hashes)
+		done.Changed = int(tag.RowsAffected())
+		return err
+	})
+	if err != nil {
+		return Suppression{}, fmt.Errorf("lift the suppression of the people of %d ids: %w", len(ids), err)
+	}
+	s.suppression.mu.Lock()
+	s.suppression.read = time.Time{}
+	s.suppression.mu.Unlock()
+	return done, nil
+}
+
+// subjects finds whom ids mean: the hashes of the ids and of all ids of the profiles that
+// own them. The list is locked until the end of the transaction.
+func subjects(ctx context.Context, t pgx.Tx, ids []identity.ID) (found Suppression, salt []byte, hashes [][]byte, err error) {
+	// With the gate closed, no call is half way to giving one of the profiles another id.
+	if _, err = t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(suppressionLock)); err != nil {
+		return found, nil, nil, err
+	}
+	if _, err = t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(gateLock)); err != nil {
+		return found, nil, nil, err
+	}
+	if salt, err = suppressionSalt(ctx, t); err != nil {
+		return found, nil, nil, err
+	}
+	known := make(map[identity.ID]bool, len(ids))
+	hash := func(id identity.ID) {
+		if !known[id] {
+			known[id] = true
+			hashes = append(hashes, hashID(salt, id))
+		}
+	}
+	var c idColumns
+	for _, id := range ids {
+		id = id.Normal()
+		c.add(id)
+		hash(id)
+	}
+	rows, err := t.Query(ctx, `
+		SELECT DISTINCT o.profile_id
+		FROM unnest($1::int[], $2::text[], $3::text[]) AS want (bucket, id_type, id_value)
+		JOIN id_owners o USING (bucket, id_type, id_value)`, c.buckets, c.types, c.values)
+	if err != nil {
+		return found, nil, nil, err
+	}
+	profiles, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return found, nil, nil, err
+	}
+	p := columnsOf(profiles)
+	rows, err = t.Query(ctx, `
+		SELECT e.id_type, e.id_value FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
+		JOIN external_ids e USING (bucket, profile_id)`, p.buckets, p.ids)
+	if err != nil {
+		return found, nil, nil, err
+	}
+	var id identity.ID
+	if _, err = pgx.ForEachRow(rows, []any{&id.Type, &id.Value}, func() error { hash(id); return nil }); err != nil {
+		return found, nil, nil, err
+	}
+	return Suppression{Profiles: len(profiles), IDs: len(hashes)}, salt, hashes, nil
+}
+
+// suppressionSalt reads the salt, and makes it the first time.
+func suppressionSalt(ctx context.Context, t pgx.Tx) (salt []byte, err error) {
+	fresh := make([]byte, sha256.Size)
+	_, _ = rand.Read(fresh) // never fails
+	if _, err = t.Exec(ctx, `INSERT INTO suppression_salt (salt) VALUES ($1) ON CONFLICT DO NOTHING`, fresh); err != nil {
+		return nil, err
+	}
+	err = t.QueryRow(ctx, `SELECT salt FROM suppression_salt`).Scan(&salt)
+	return salt, err
+}
+
+// hashID is an id, in normal form, as the suppression list knows it.
+func hashID(salt []byte, id identity.ID) []byte {
+	mac := hmac.New(sha256.New, salt)
+	// No type holds a control character, so that the two cannot run into each other.
+	_, _ = io.WriteString(mac, id.Type+"\x00"+id.Value) // never fails
+	return mac.Sum(nil)
+}
+
+// AnySuppressed tells whether the suppression list has anybody on it, as of a second ago
+// at most.
+func (s *Store) AnySuppressed(ctx context.Context, now time.Time) (bool, error) {
+	l := &s.suppression
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if age := now.Sub(l.read); !l.read.IsZero() && age >= 0 && age < SuppressionSeen {
+		return l.any, nil
+	}
+	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM suppressions), (SELECT salt FROM suppression_salt)`).Scan(&l.any, &l.salt)
+	if err != nil {
+		l.read = time.Time{}
+		return false, fmt.Errorf("read the suppression list: %w", err)
+	}
+	l.read = now
+	return l.any, nil
+}
+
+// Suppressed tells of each of several calls whether any of its ids, in normal form, is on
+// the suppression list.
+func (s *Store) Suppressed(ctx context.Context, calls [][]identity.ID, now time.Time) ([]bool, error) {
+	suppressed := make([]bool, len(calls))
+	some, err := s.AnySuppressed(ctx, now)
+	if err != nil || !some {
+		return suppressed, err
+	}
+	s.suppression.mu.Lock()
+	salt := s.suppression.salt
+	s.suppression.mu.Unlock()
+	var hashes [][]byte
+	carriers := make(map[[sha256.Size]byte][]int) // calls by the hashes of their ids
+	hashOf := make(map[identity.ID][sha256.Size]byte)
+	for i, ids := range calls {
+		for _, id := range ids {
+			h, known := hashOf[id]
+			if !known {
+				h = [sha256.Size]byte(hashID(salt, id))
+				hashOf[id] = h
+				hashes = append(hashes, h[:])
+			}
+			carriers[h] = append(carriers[h], i)
+		}
+	}
+	if len(hashes) == 0 {
+		return suppressed, nil
+	}
+	rows, err := s.pool.Query(ctx, `SELECT id_hash FROM suppressions WHERE id_hash = ANY ($1)`, hashes)
+	if err != nil {
+		return nil, fmt.Errorf("look calls up in the suppression list: %w", err)
+	}
+	var hash []byte
+	_, err = pgx.ForEachRow(rows, []any{&hash}, func() error {
+		for _, i := range carriers[[sha256.Size]byte(hash)] {
+			suppressed[i] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look calls up in the suppression list: %w", err)
+	}
+	return suppressed, nil
+}
