@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -20,6 +22,7 @@ type realtimeRun struct {
 	batches, workers       numbers
 	sets                   numbers // of definitions, from 1
 	sustain                time.Duration
+	divide                 bool
 	seed                   uint64
 }
 
@@ -30,6 +33,7 @@ func realtimeFlags(set *flag.FlagSet) func(context.Context, *bench) error {
 	set.IntVar(&r.past, "history", 500_000, "stored `events` at the beginning")
 	set.Var(&r.batches, "batch", "calls in a transaction, separated by commas")
 	set.Var(&r.workers, "workers", "transactions at the same time, separated by commas")
+	set.BoolVar(&r.divide, "divide", false, "give each worker the calls of its own users, so that none waits for another's locks")
 	set.Var(&r.sets, "definitions", "1: 10 realtime and 30 windowed ones; 2: 100, 3: 1,000, of which an event touches 5")
 	set.DurationVar(&r.sustain, "sustain", 0, "instead: take calls in for this long, in the largest batches by the most workers, with the first of the definitions")
 	set.Uint64Var(&r.seed, "seed", 1, "of the generated traffic")
@@ -69,7 +73,7 @@ func (r *realtimeRun) run(ctx context.Context, b *bench) error {
 			return fmt.Errorf("%s: %w", set.name, err)
 		}
 	}
-	b.report.note("Calls are decoded beforehand; no HTTP. Property filters are evaluated. Batches are not divided by profile among workers.\n" +
+	b.report.note("Calls are decoded beforehand; no HTTP. Property filters are evaluated. Without -divide any worker may meet any user.\n" +
 		"The baseline is one connection that appends the same events by COPY, a transaction for each batch, to a table with the columns, partitions and indexes of the event log.")
 	return nil
 }
@@ -137,6 +141,10 @@ func (r *realtimeRun) burst(ctx context.Context, b *bench, name, template string
 	if err != nil {
 		return err
 	}
+	streams := [][][]engine.Received{batches}
+	if r.divide {
+		streams = divided(batches, workers, batch)
+	}
 	if err := d.checkpoint(ctx); err != nil {
 		return err
 	}
@@ -158,11 +166,18 @@ func (r *realtimeRun) burst(ctx context.Context, b *bench, name, template string
 	}
 	d.meter.reset()
 	before, began := b.server.cpu(), time.Now()
-	if err := d.ingest(ctx, slices.Values(batches), workers); err != nil {
+	g, gctx := errgroup.WithContext(ctx)
+	for _, stream := range streams {
+		g.Go(func() error { return d.ingest(gctx, slices.Values(stream), workers/len(streams)) })
+	}
+	if err := g.Wait(); err != nil {
 		return err
 	}
 	took, used := time.Since(began), b.server.cpu().since(before)
 	what := fmt.Sprintf("%s; batch %d, %d workers", name, batch, workers)
+	if r.divide {
+		what += ", users divided"
+	}
 	b.report.add(Line{
 		Case: what, Measure: "calls", Value: float64(calls) / took.Seconds(), Unit: "calls/s",
 		Baseline: "COPY of the events", Against: float64(events) / copied.Seconds(),
@@ -192,6 +207,24 @@ func (r *realtimeRun) calls(d *database, n, batch int) ([][]engine.Received, err
 		batches = append(batches, calls)
 	}
 	return batches, nil
+}
+
+// divided deals the calls out to streams by whose they are, and makes batches of each.
+func divided(batches [][]engine.Received, streams, batch int) [][][]engine.Received {
+	parts := make([][]engine.Received, streams)
+	for _, b := range batches {
+		for _, c := range b {
+			h := fnv.New32a()
+			h.Write([]byte(cmp.Or(c.Call.UserID, c.Call.AnonymousID)))
+			i := int(h.Sum32()) % streams
+			parts[i] = append(parts[i], c)
+		}
+	}
+	out := make([][][]engine.Received, streams)
+	for i, part := range parts {
+		out[i] = slices.Collect(slices.Chunk(part, batch))
+	}
+	return out
 }
 
 // ingest takes batches in by several workers, each the next one.
