@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"muster/query"
+	"muster/store"
 )
 
 func newQuery(env *environment) *cobra.Command {
@@ -26,17 +28,28 @@ input (-). Its language is described in docs/language.md.`,
 }
 
 // queryFlags say what a definition is to be.
-type queryFlags struct{ kind, level, output string }
+type queryFlags struct {
+	kind, level, output string
+	compile             func(*cobra.Command, string, query.CheckOptions) (*query.Definition, query.Diagnostics, error)
+}
 
 // queryCommand builds a command on one definition. Faults of the definition are shown on
 // standard error and end it with exit code 1; the warnings are shown too.
 func queryCommand(env *environment, cmd *cobra.Command, show func(*queryFlags, *query.Definition, query.Diagnostics) error) *cobra.Command {
 	var f queryFlags
+	f.compile = func(_ *cobra.Command, text string, o query.CheckOptions) (*query.Definition, query.Diagnostics, error) {
+		d, found := query.Compile(text, o)
+		return d, found, nil
+	}
+	return f.command(env, cmd, show)
+}
+
+func (f *queryFlags) command(env *environment, cmd *cobra.Command, show func(*queryFlags, *query.Definition, query.Diagnostics) error) *cobra.Command {
 	cmd.Args = exactly(1, "one definition: its text, the name of a file, or - for standard input")
 	cmd.Flags().StringVar(&f.kind, "kind", string(query.Audience), "what it defines: `audience` or trait")
 	cmd.Flags().StringVar(&f.level, "level", string(query.Users), "whom it is about: `users` or accounts")
 	outputFlag(cmd, &f.output, "text", "json")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		options, err := f.options()
 		if err != nil {
 			return err
@@ -45,14 +58,17 @@ func queryCommand(env *environment, cmd *cobra.Command, show func(*queryFlags, *
 		if err != nil {
 			return err
 		}
-		d, found := query.Compile(text, options)
+		d, found, err := f.compile(cmd, text, options)
+		if err != nil {
+			return err
+		}
 		if f.output == "text" {
 			fmt.Fprint(env.err, found.Render())
 			if d == nil {
 				return failure{exitFailed}
 			}
 		}
-		if err := show(&f, d, found); err != nil {
+		if err := show(f, d, found); err != nil {
 			return err
 		}
 		if d == nil {
@@ -101,11 +117,41 @@ func readText(r io.Reader) (string, error) {
 func newQueryCheck(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check TEXT|FILE|-", Short: "Say what is wrong with a definition, and where",
+		Long: `Check says what is wrong with a definition, where, and how to mend it. With --known it also
+warns of events and traits that the database has never seen: mostly they are misspelt.`,
 		Example: `  muster query check "event('Order Completed').within(30 days).count() >= 2"
   muster query check lapsed.query -o json
+  muster query check lapsed.query --known
   echo "event('Order Completed').count()" | muster query check - --kind trait`,
 	}
-	return queryCommand(env, cmd, func(f *queryFlags, d *query.Definition, found query.Diagnostics) error {
+	var db databaseFlags
+	var known bool
+	db.add(cmd)
+	cmd.Flags().BoolVar(&known, "known", false, "warn of events and traits that the database has never seen")
+	f := &queryFlags{}
+	f.compile = func(cmd *cobra.Command, text string, o query.CheckOptions) (d *query.Definition, found query.Diagnostics, err error) {
+		if !known {
+			d, found = query.Compile(text, o)
+			return d, found, nil
+		}
+		err = db.withStore(cmd, env, func(s *store.Store) error {
+			var failed error
+			o.KnownEvent = func(name string) bool {
+				is, err := s.KnowsEvent(cmd.Context(), name)
+				failed = cmp.Or(failed, err)
+				return is
+			}
+			o.KnownTrait = func(key string) bool {
+				is, err := s.KnowsTrait(cmd.Context(), key)
+				failed = cmp.Or(failed, err)
+				return is
+			}
+			d, found = query.Compile(text, o)
+			return failed
+		})
+		return d, found, err
+	}
+	return f.command(env, cmd, func(f *queryFlags, d *query.Definition, found query.Diagnostics) error {
 		if f.output == "text" {
 			fmt.Fprintf(env.out, "ok: a %s %s\n", d.Class, d.Purpose)
 			return nil
