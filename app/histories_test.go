@@ -2,6 +2,8 @@ package app_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +78,7 @@ func drawCalls(t *rapid.T, now time.Time, message func() string) []engine.Receiv
 			if chance(t, 3) {
 				traits["email"] = query.Text(rapid.SampledFrom(emails).Draw(t, "email"))
 			}
-			c.Traits = query.Object(traits).AppendJSON(nil)
+			c.Traits = object(traits)
 		case 3:
 			c.Type, c.Name = event.Page, "Home"
 		case 4:
@@ -89,6 +91,31 @@ func drawCalls(t *rapid.T, now time.Time, message func() string) []engine.Receiv
 	}
 	for i := range batch {
 		batch[i].Call.ReceivedAt = now
+	}
+	return batch
+}
+
+// object is a JSON object.
+func object(members map[string]query.Value) jsontext.Value {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(members)) {
+		parts = append(parts, query.Text(key).String()+":"+members[key].String())
+	}
+	return jsontext.Value("{" + strings.Join(parts, ",") + "}")
+}
+
+// drawMeeting draws calls that say little but whose ids belong together.
+func drawMeeting(t *rapid.T, now time.Time, message func() string) []engine.Received {
+	var batch []engine.Received
+	for range rapid.IntRange(1, 2).Draw(t, "meetings") {
+		c := &event.Call{Type: event.Group, GroupID: "acme", MessageID: message(), Timestamp: now, ReceivedAt: now}
+		ids(t, c)
+		if c.UserID != "" && chance(t, 2) {
+			c.Type, c.PreviousID = event.Alias, rapid.SampledFrom(anonymousIDs).Draw(t, "previous")
+		} else if chance(t, 2) {
+			c.AnonymousID = rapid.SampledFrom(anonymousIDs).Draw(t, "visitor")
+		}
+		batch = append(batch, engine.Received{Call: c, Source: sources[0]})
 	}
 	return batch
 }

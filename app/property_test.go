@@ -39,14 +39,16 @@ func TestPropertyStoredIsTheReference(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"":        m.check,
 			"calls":   m.calls,
-			"more":    m.calls,
+			"meet":    m.meet,
 			"define":  m.define,
+			"change":  m.change,
 			"remove":  m.remove,
 			"forget":  m.forget,
 			"wait":    m.wait,
 			"slot":    m.slot,
 			"begin":   m.begin,
 			"step":    m.step,
+			"step on": m.step,
 			"settle":  m.settle,
 			"restart": m.restart,
 		})
@@ -126,11 +128,22 @@ func (m *machine) restart(t *rapid.T) {
 	m.app.Engine.SetChunk(rapid.IntRange(1, 3).Draw(t, "chunk"))
 }
 
+func (m *machine) message() string {
+	m.messages++
+	return fmt.Sprintf("m%d", m.messages)
+}
+
 func (m *machine) calls(t *rapid.T) {
-	batch := drawCalls(t, m.now, func() string { m.messages++; return fmt.Sprintf("m%d", m.messages) })
+	batch := drawCalls(t, m.now, m.message)
 	if len(m.past) > 0 && chance(t, 4) {
 		batch = append(batch, rapid.SampledFrom(m.past).Draw(t, "again"))
 	}
+	m.ingest(t, batch)
+}
+
+func (m *machine) meet(t *rapid.T) { m.ingest(t, drawMeeting(t, m.now, m.message)) }
+
+func (m *machine) ingest(t *rapid.T, batch []engine.Received) {
 	if len(batch) == 0 {
 		return
 	}
@@ -172,6 +185,15 @@ func (m *machine) define(t *rapid.T) {
 		t.Fatalf("refused: %v, want %v", refused, want)
 	}
 	m.tick(time.Second)
+}
+
+// change leaves a backfill half done.
+func (m *machine) change(t *rapid.T) {
+	m.define(t)
+	m.begin(t)
+	if m.world.walk != nil && len(m.world.people) > 0 {
+		m.step(t)
+	}
 }
 
 func (m *machine) remove(t *rapid.T) {
