@@ -55,7 +55,7 @@ func storedTimes(ctx context.Context, conn *pgx.Conn) (map[string]int, error) {
 // 200, else all of it or nothing.
 func checkStored(t *testing.T, requests []*request, stored map[string]int) {
 	t.Helper()
-	var answered, calls, again, refused, broken, kept, missing, doubled, halves int
+	var answered, calls, again, refused, broken, repeated, kept, missing, doubled, halves int
 	for _, q := range requests {
 		present := 0
 		for _, id := range q.ids {
@@ -69,7 +69,7 @@ func checkStored(t *testing.T, requests []*request, stored map[string]int) {
 			}
 			delete(stored, id)
 		}
-		refused, broken = refused+q.refused, broken+q.broken
+		refused, broken, repeated = refused+q.refused, broken+q.broken, repeated+q.repeated
 		switch {
 		case q.answered:
 			answered++
@@ -83,14 +83,14 @@ func checkStored(t *testing.T, requests []*request, stored map[string]int) {
 			halves++
 		}
 	}
-	t.Logf("%d requests, %d of them answered 200 (%d only when sent again) with %d calls; %d tries refused, %d broken off; %d given up of which %d had been stored",
-		len(requests), answered, again, calls, refused, broken, len(requests)-answered, kept)
+	t.Logf("%d requests, %d of them answered 200 (%d after a failure) with %d calls; %d tries refused, %d broken off; %d repeated; %d given up of which %d had been stored",
+		len(requests), answered, again, calls, refused, broken, repeated, len(requests)-answered, kept)
 	if missing+doubled+halves+len(stored) > 0 {
 		t.Errorf("%d calls answered 200 are missing, %d calls are stored twice, %d requests are half stored, %d events were never sent",
 			missing, doubled, halves, len(stored))
 	}
-	if calls == 0 || broken == 0 {
-		t.Errorf("the test shows nothing: %d calls answered, %d tries broken off", calls, broken)
+	if calls == 0 || broken == 0 || repeated == 0 {
+		t.Errorf("the test shows nothing: %d calls answered, %d tries broken off, %d repeated", calls, broken, repeated)
 	}
 }
 

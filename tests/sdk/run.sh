@@ -24,4 +24,4 @@ if ! cmp -s package-lock.json node_modules/.installed; then
 fi
 
 (cd drivers/go && go vet ./... && go mod tidy -diff)
-MUSTER_SDK_TESTS=1 go test -count=1 -timeout 5m "$@" .
+MUSTER_SDK_TESTS=1 go test -count=1 -timeout 10m "$@" .

@@ -16,7 +16,7 @@ import (
 const writeKey = "key-of-the-sdk-test"
 
 // stepPatience bounds whatever a test waits for.
-const stepPatience = 60 * time.Second
+const stepPatience = 2 * time.Minute
 
 // system is muster with a gate before it and a Mixpanel behind it.
 type system struct {
