@@ -44,26 +44,6 @@ func TestEmail(t *testing.T) {
 	}
 }
 
-func TestDeviceAndExternalIDs(t *testing.T) {
-	c := mustDecode(t, `{"type":"page","anonymousId":"a","context":{
-		"device":{"type":"iOS","id":5,"advertisingId":"ad","adTrackingEnabled":true,"token":"t","model":"x"},
-		"externalIds":[
-			{"id":"1","type":"CRM_ID","collection":"users","encoding":"none"},
-			{"id":2,"type":"org","collection":"accounts","encoding":"none"},
-			{"id":"3","type":"crm_id","collection":"users"},
-			{"id":"4","type":"crm_id","collection":"planets","encoding":"none"},
-			{"id":"","type":"crm_id","collection":"users","encoding":"none"},
-			"text", null]}}`, envelope())
-	wantDevice := Device{Type: "ios", ID: "5", AdvertisingID: "ad", AdTrackingEnabled: true, Token: "t"}
-	if diff := cmp.Diff(wantDevice, c.Device()); diff != "" {
-		t.Errorf("device (-want +got):\n%s", diff)
-	}
-	wantIDs := []ExternalID{{"crm_id", "1", "users"}, {"org", "2", "accounts"}}
-	if diff := cmp.Diff(wantIDs, c.ExternalIDs()); diff != "" {
-		t.Errorf("external ids (-want +got):\n%s", diff)
-	}
-}
-
 func TestDefinitionProperties(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"type":"track","userId":"u","event":"E","properties":{"a":1}}`:                                      `{"a":1}`,

@@ -39,8 +39,9 @@ func DecodeMessage(raw []byte, env Envelope) (Batch, error) {
 		switch rej.Code {
 		case CodeInvalidJSON, CodeInvalidMessage, CodeMessageTooLarge:
 			return b, rej
+		default:
+			b.refuse(0, raw, rej)
 		}
-		b.refuse(0, raw, rej)
 	} else {
 		b.Calls = []*Call{c}
 	}

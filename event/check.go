@@ -110,16 +110,15 @@ func explain(raw []byte) *Rejection {
 		return reject(CodeInvalidJSON, "", "the text is empty")
 	}
 	if err := firstFault(raw, lenient...); err != nil {
-		var syntax *jsontext.SyntacticError
-		if errors.Is(err, io.ErrUnexpectedEOF) || !errors.As(err, &syntax) {
+		syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
+		if !ok || errors.Is(err, io.ErrUnexpectedEOF) {
 			return reject(CodeInvalidJSON, "", "the JSON ends too early, after %d bytes", len(raw))
 		}
 		return reject(CodeInvalidJSON, string(syntax.JSONPointer), "not valid JSON at byte %d", syntax.ByteOffset)
 	}
-	var syntax *jsontext.SyntacticError
 	err := firstFault(raw)
 	place := ""
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		place = string(syntax.JSONPointer)
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {

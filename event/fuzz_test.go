@@ -43,8 +43,6 @@ func requireSound(t *testing.T, c *Call) {
 		t.Fatal("nobody made the call")
 	}
 	c.Email()
-	c.Device()
-	c.ExternalIDs()
 	c.BundledWith("Mixpanel")
 }
 
