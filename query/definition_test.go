@@ -113,6 +113,7 @@ func TestNextChangeIsExact(t *testing.T) {
 		`event('B').where(property('at').within_last(1 hour)).count() >= 1`:    "12h",
 		`event('B').last(property('at')).within_last(1 hour)`:                  "12h",
 		`event('B').where(event('A').within(2 hours).count() = 1).count() = 1`: "1h1ns",
+
 		`event('B').where(event('A').where(property(parent: 'at').within_last(1 hour)).count() = 1).count() = 1`: "12h",
 		`event('A').where(event('B').where(property('at').before_last(1 hour)).count() = 1).count() = 1`:         "13h",
 	} {

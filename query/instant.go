@@ -106,10 +106,5 @@ func (v Value) instant() (t time.Time, dateOnly, ok bool) {
 	return parseInstant(v.text)
 }
 
-func midnight(t time.Time) time.Time {
-	y, m, d := t.UTC().Date()
-	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
-}
-
 // formatInstant is the canonical text of a timestamp.
 func formatInstant(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

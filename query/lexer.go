@@ -70,13 +70,8 @@ func lex(r *report) []token {
 	}
 }
 
-// symbols, longest first, and what they stand for.
-var symbols = [...]struct{ text, canonical string }{
-	{"==", "="}, {"!=", "!="}, {">=", ">="}, {"<=", "<="},
-	{"=", "="}, {">", ">"}, {"<", "<"},
-	{"(", "("}, {")", ")"}, {"[", "["}, {"]", "]"}, {"{", "{"}, {"}", "}"},
-	{",", ","}, {".", "."}, {":", ":"},
-}
+// symbols, longest first.
+var symbols = [...]string{"==", "!=", ">=", "<=", "=", ">", "<", "(", ")", "[", "]", "{", "}", ",", ".", ":"}
 
 // slips are signs of other languages.
 var slips = [...]struct {
@@ -108,9 +103,12 @@ func (l *lexer) next() token {
 			return l.name()
 		}
 		for _, s := range symbols {
-			if strings.HasPrefix(rest, s.text) && !strings.HasPrefix(rest, "<>") {
-				l.pos += len(s.text)
-				return token{kind: tokenSymbol, text: s.canonical, offset: start}
+			if strings.HasPrefix(rest, s) && !strings.HasPrefix(rest, "<>") {
+				l.pos += len(s)
+				if s == "==" {
+					s = "=" // two spellings of one operator
+				}
+				return token{kind: tokenSymbol, text: s, offset: start}
 			}
 		}
 		for _, s := range slips {

@@ -141,7 +141,7 @@ func (n number) compare(m number) int {
 		if n.exp == m.exp || a == 0 || b == 0 {
 			return order(a, b)
 		}
-		ok := true
+		var ok bool
 		if n.exp > m.exp {
 			a, ok = scaled(a, n.exp-m.exp)
 		} else {

@@ -27,7 +27,8 @@ func parse(r *report) expression {
 
 func (p *parser) peek() token { return p.tokens[p.pos] }
 
-func (p *parser) peekAt(n int) token { return p.tokens[min(p.pos+n, len(p.tokens)-1)] }
+// peekNext is the token behind the next.
+func (p *parser) peekNext() token { return p.tokens[min(p.pos+1, len(p.tokens)-1)] }
 
 func (p *parser) advance() token {
 	t := p.tokens[p.pos]
@@ -88,7 +89,7 @@ func (p *parser) unexpected(wanted string) badSyntax {
 // adviceOn guesses what the author meant by a token that cannot stand where it does.
 func (p *parser) adviceOn(t token) string {
 	switch {
-	case t.kind == tokenName && p.peekAt(1).is("("), t.kind == tokenJunction && t.text == "NOT":
+	case t.kind == tokenName && p.peekNext().is("("), t.kind == tokenJunction && t.text == "NOT":
 		if p.pos > 0 && (p.tokens[p.pos-1].is(")") || isOperand(p.tokens[p.pos-1])) {
 			return "put AND or OR between two conditions"
 		}
@@ -215,7 +216,7 @@ func (p *parser) chain() expression {
 			return x
 		}
 		c.head = x
-	case t.kind == tokenName && p.peekAt(1).is("("):
+	case t.kind == tokenName && p.peekNext().is("("):
 		call, ok := p.call()
 		if !ok {
 			return badSyntax{t.offset}
@@ -281,14 +282,14 @@ func (p *parser) call() (callSyntax, bool) {
 
 func (p *parser) argument() argumentSyntax {
 	var a argumentSyntax
-	if p.peek().kind == tokenName && p.peekAt(1).is(":") {
+	if p.peek().kind == tokenName && p.peekNext().is(":") {
 		a.label = p.advance()
 		p.advance()
 	}
 	switch t := p.peek(); {
 	case t.is("["):
 		a.value = p.list()
-	case t.kind == tokenNumber && p.peekAt(1).kind == tokenName && p.peekAt(1).text != "as":
+	case t.kind == tokenNumber && p.peekNext().kind == tokenName && p.peekNext().text != "as":
 		a.value = durationSyntax{p.advance(), p.advance()}
 	default:
 		a.value = p.expression()

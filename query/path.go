@@ -3,6 +3,7 @@ package query
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -83,12 +84,7 @@ func (p path) String() string {
 
 // many says whether the path can yield several values.
 func (p path) many() bool {
-	for _, segment := range p {
-		if segment == each {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p, each)
 }
 
 // in finds the one value at a path without "$" in a raw JSON object.

@@ -128,6 +128,7 @@ func fold(l *query.Leaf, events []*query.Event, asOf time.Time) query.Value {
 				takes = takes || before(e, bestOf)
 			case query.OpLast:
 				takes = takes || !before(e, bestOf)
+			case query.OpCount, query.OpSum, query.OpAvg, query.OpMode, query.OpUnique: // no value is the best
 			}
 			if takes {
 				best, bestOf = v, e
@@ -168,8 +169,10 @@ func fold(l *query.Leaf, events []*query.Event, asOf time.Time) query.Value {
 		}
 		slices.SortFunc(list, func(a, b query.Value) int { return compareText(a.AsText(), b.AsText()) })
 		return query.List(list)
+	case query.OpMin, query.OpMax, query.OpFirst, query.OpLast:
+		return best
 	}
-	return best
+	panic("no such reducer")
 }
 
 func compareText(a, b string) int {

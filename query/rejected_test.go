@@ -86,7 +86,7 @@ func TestRejected(t *testing.T) {
 		{`event('A').within(1.5 days).count() > 0`, query.Audience, users, "bad_duration", "1.5", "smaller unit"},
 		{`event('A').within(9999 days).count() > 0`, query.Audience, users, "bad_duration", "9999", ""},
 		{`event('A').within(99999999999999999999 days).count() > 0`, query.Audience, users, "bad_duration", "9999", ""},
-		{`event('A').within(7 dyas).count() > 0`, query.Audience, users, "bad_duration", "dyas", "`days`"},
+		{`event('A').within(7 dasy).count() > 0`, query.Audience, users, "bad_duration", "dasy", "`days`"},
 		{`event('A').between(7 days).count() > 0`, query.Audience, users, "bad_duration", ").count", "between(7 days, 10 days)"},
 		{`event('A').between(0 days, 0 days).count() > 0`, query.Audience, users, "bad_duration", "0 days", ""},
 		{`event('A').expires_after(10 minutes).count()`, query.Trait, users, "bad_duration", "10 minutes", ""},
@@ -98,8 +98,10 @@ func TestRejected(t *testing.T) {
 		{`ANY ANY trait('x') = 1`, query.Audience, accounts, "scope_any_all", "ANY trait", ""},
 		{`ANY event('A').where(ALL property('x') = 1).count() > 0`, query.Audience, accounts, "scope_any_all", "ALL", ""},
 		{`ANY trait('x') = 1`, query.Trait, accounts, "not_scalar", "ANY", ""},
-		{`event('A').where(event('B').where(event('C').where(event('D').count() > 0).count() > 0).count() > 0).count() > 0`,
-			query.Audience, users, "event_nesting", "event('D')", ""},
+		{
+			`event('A').where(event('B').where(event('C').where(event('D').count() > 0).count() > 0).count() > 0).count() > 0`,
+			query.Audience, users, "event_nesting", "event('D')", "",
+		},
 		{`event('A').where(event('B').within(parent: 1 day)).count() > 0`, query.Audience, users, "not_boolean", "event('B')", ".count()"},
 	} {
 		d, diagnostics := query.Compile(row.text, query.CheckOptions{Purpose: row.purpose, Level: row.level})

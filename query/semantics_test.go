@@ -136,7 +136,8 @@ func TestFunnels(t *testing.T) {
 		{abandoned, []string{"Held@10m"}, true}, // still open, nothing yet
 		{
 			`event('A').where(event('B').where(property('k') = property(parent: 'k') AND event('C').where(property('k') = property(parent: 'k')).within(parent: 1 hour).count() = 1).count() >= 1).count() = 1`,
-			[]string{`A@9h{"k":1}`, `A@9h{"k":2}`, `B@8h{"k":1}`, `B@7h{"k":2}`, `C@6h30m{"k":2}`, `C@7h30m{"k":2}`, `C@5h{"k":1}`}, true,
+			[]string{`A@9h{"k":1}`, `A@9h{"k":2}`, `B@8h{"k":1}`, `B@7h{"k":2}`, `C@6h30m{"k":2}`, `C@7h30m{"k":2}`, `C@5h{"k":1}`},
+			true,
 		},
 		{`event('Held').where(event('Bought').sum(property('n')) > 5).count() = 1`, []string{"Held@3h", `Bought@2h{"n":3}`, `Bought@1h{"n":"4"}`, "Held@90m"}, true},
 		{`event('Held').where(property('n') <= event('Bought').max(property('n'))).count() = 1`, []string{`Held@3h{"n":4}`, `Held@3h{"n":9}`, `Bought@2h{"n":5}`}, true},
@@ -218,8 +219,10 @@ func TestUniqueKeepsAtMost(t *testing.T) {
 // Text that is not JSON, or not an object, has no properties, and harms nobody.
 func TestBrokenProperties(t *testing.T) {
 	d := compile(t, `event('A').where(property('a.b').absent() AND property('l.$.x').absent()).count() = 1`, query.CheckOptions{})
-	for _, raw := range []string{``, `null`, `[]`, `"a"`, `1`, `{`, `{"a`, `{"a":`, `{"a":}`, `{"a":{"b"`, `{"a":{"b":`, `{a:1}`, `{"a" 1}`, `}`, `{"a":{]}`, `{"l":[`, `{"l":[}`,
-		`{"l":[{"x"`, `{"a":{"b":null}}`, `{"a":{"b"}}`, `{"z":[1,{"y":"}"}],,"a"`, "\x00", `{"\`, `{"a\`, `{"a\":1}`, strings.Repeat(`{"a":`, 5000), strings.Repeat(`{"l":[`, 5000)} {
+	for _, raw := range []string{
+		``, `null`, `[]`, `"a"`, `1`, `{`, `{"a`, `{"a":`, `{"a":}`, `{"a":{"b"`, `{"a":{"b":`, `{a:1}`, `{"a" 1}`, `}`, `{"a":{]}`, `{"l":[`, `{"l":[}`,
+		`{"l":[{"x"`, `{"a":{"b":null}}`, `{"a":{"b"}}`, `{"z":[1,{"y":"}"}],,"a"`, "\x00", `{"\`, `{"a\`, `{"a\":1}`, strings.Repeat(`{"a":`, 5000), strings.Repeat(`{"l":[`, 5000),
+	} {
 		p := query.Profile{Events: []*query.Event{{Name: "A", Time: now, Properties: []byte(raw)}}}
 		if !d.Eval(p, now).AsBool() {
 			t.Errorf("properties %.40q have a value", raw)
