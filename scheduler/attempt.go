@@ -105,7 +105,7 @@ func (r *Runner) renew(ctx context.Context, claim Claim, lose context.CancelCaus
 				lose(fmt.Errorf("%w: it could not be renewed: %w", ErrClaimLost, err))
 				return
 			}
-			r.report(ctx, "cannot renew the claim of a slot", err)
+			r.log(ctx).ErrorContext(ctx, "cannot renew the claim of a slot", "error", err)
 		}
 	}
 }

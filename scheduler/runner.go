@@ -122,7 +122,7 @@ type loop struct {
 func (l *loop) start(ctx context.Context) time.Duration {
 	jobs, err := l.Slots.Jobs(ctx)
 	if err != nil {
-		l.report(ctx, "cannot read the schedules", err)
+		l.log(ctx).ErrorContext(ctx, "cannot read the schedules", "error", err)
 		return l.Poll
 	}
 	now := l.Now()
@@ -138,7 +138,7 @@ func (l *loop) start(ctx context.Context) time.Duration {
 		}
 		claim, err := l.Slots.Claim(ctx, slot, now, l.Lease)
 		if err != nil {
-			l.report(ctx, "cannot claim a slot", err, "job", job.Key, "slot", slot.At)
+			l.log(ctx).ErrorContext(ctx, "cannot claim a slot", "job", job.Key, "slot", slot.At, "error", err)
 			continue
 		}
 		if claim == nil {
@@ -170,9 +170,11 @@ func (j Job) next(now time.Time, most time.Duration) (slot Slot, wait time.Durat
 	return Slot{Key: j.Key, At: at, After: j.Last, Missed: missed}, 0
 }
 
-// report logs a fault of the store, unless it only says that the runner was stopped.
-func (r *Runner) report(ctx context.Context, message string, err error, args ...any) {
-	if ctx.Err() == nil {
-		r.Log.ErrorContext(ctx, message, append(args, "error", err)...)
+// log is where faults of the store are reported. Once the runner has been stopped it
+// is silent: the only fault then is that the store was interrupted.
+func (r *Runner) log(ctx context.Context) *slog.Logger {
+	if ctx.Err() != nil {
+		return slog.New(slog.DiscardHandler)
 	}
+	return r.Log
 }
