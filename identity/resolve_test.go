@@ -224,8 +224,10 @@ func TestResolve(t *testing.T) {
 		name: "a call that names nobody",
 		steps: []step{
 			{0, "", "unresolved"},
-			{0, "user:null anon:00000000-0000-0000-0000-000000000000",
-				"unresolved dropped user_id:null blocked_value, anonymous_id:00000000-0000-0000-0000-000000000000 blocked_value"},
+			{
+				0, "user:null anon:00000000-0000-0000-0000-000000000000",
+				"unresolved dropped user_id:null blocked_value, anonymous_id:00000000-0000-0000-0000-000000000000 blocked_value",
+			},
 		},
 	}, {
 		name:     "no more merges than allowed",

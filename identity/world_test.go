@@ -149,7 +149,7 @@ func newCall(words string) *event.Call {
 	}
 	c := &event.Call{Type: event.Identify, MessageID: words}
 	var externals []external
-	for _, word := range strings.Fields(words) {
+	for word := range strings.FieldsSeq(words) {
 		typ, value, _ := strings.Cut(word, ":")
 		switch typ {
 		case "user":
