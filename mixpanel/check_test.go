@@ -3,6 +3,7 @@ package mixpanel
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,11 +23,9 @@ func finding(t *testing.T, findings []Finding, subject string) Finding {
 // knows accepts these users of Basic authentication.
 func knows(users ...string) func(http.ResponseWriter, seen, int) {
 	return func(w http.ResponseWriter, r seen, _ int) {
-		for _, u := range users {
-			if r.user == u {
-				fmt.Fprint(w, `{"code":200,"num_records_imported":0,"status":"OK"}`)
-				return
-			}
+		if slices.Contains(users, r.user) {
+			fmt.Fprint(w, `{"code":200,"num_records_imported":0,"status":"OK"}`)
+			return
 		}
 		w.WriteHeader(401)
 		fmt.Fprint(w, `{"code":401,"error":"Invalid credentials","status":"Unauthorized"}`)
@@ -58,12 +57,18 @@ func TestCheck(t *testing.T) {
 		{"API secret", Settings{APISecret: "sec"}, knows("tok_demo", "sec"), map[string]Standing{"API secret": Proven, "token and credentials": Unprovable}, true},
 		{"wrong API secret", Settings{APISecret: "sec"}, knows("tok_demo"), map[string]Standing{"project token": Proven, "API secret": Failed}, false},
 		{
-			"service account", Settings{ServiceAccountUsername: "svc", ServiceAccountSecret: "pw", MixpanelProjectID: 1}, knows("tok_demo", "svc"),
-			map[string]Standing{"service account": Proven}, true,
+			"service account",
+			Settings{ServiceAccountUsername: "svc", ServiceAccountSecret: "pw", MixpanelProjectID: 1},
+			knows("tok_demo", "svc"),
+			map[string]Standing{"service account": Proven},
+			true,
 		},
 		{
-			"traps", Settings{GroupIdentifierTraits: []string{"team"}, People: new(false), Strict: new(false), EventEndpoint: EventsAuto}, knows("tok_demo"),
-			map[string]Standing{"group keys": Unprovable, "people": Warned, "strict": Warned, "event endpoint": Warned}, true,
+			"traps",
+			Settings{GroupIdentifierTraits: []string{"team"}, People: new(false), Strict: new(false), EventEndpoint: EventsAuto},
+			knows("tok_demo"),
+			map[string]Standing{"group keys": Unprovable, "people": Warned, "strict": Warned, "event endpoint": Warned},
+			true,
 		},
 		{"filtered traits", Settings{SetAllTraitsByDefault: new(false), IDMerge: MergeSimplified}, knows("tok_demo"), map[string]Standing{"traits": Warned}, true},
 	}

@@ -297,8 +297,7 @@ func (c *Client) exchange(ctx context.Context, e Endpoint, user, pass string, bo
 
 // broken is the answer when there was none.
 func broken(err error, connected bool) answer {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // without the address
 	}
 	a := answer{verdict: unclear, code: codeLost, reason: "the connection broke before the answer: " + err.Error()}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -186,8 +187,10 @@ func TestAnswers(t *testing.T) {
 				return
 			}
 			code, body, _ := strings.Cut(answer, " ")
-			var n int
-			fmt.Sscan(code, &n)
+			n, err := strconv.Atoi(code)
+			if err != nil {
+				panic(err)
+			}
 			w.WriteHeader(n)
 			fmt.Fprint(w, body)
 		}

@@ -117,8 +117,7 @@ func (d *Destination) Send(ctx context.Context, calls []*event.Call, now time.Ti
 
 func rejection(err error) engine.Outcome {
 	o := engine.Outcome{Verdict: engine.Rejected, Reason: err.Error(), Code: codeRefused}
-	var r *Rejection
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*Rejection](err); ok {
 		o.Code = string(r.Code)
 	}
 	return o

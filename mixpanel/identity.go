@@ -1,10 +1,11 @@
 package mixpanel
 
 import (
-	"crypto/sha1" //nolint:gosec // what a version 5 UUID is made of
-	"encoding/hex"
+	"crypto/sha1" // what a version 5 UUID is made of
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"muster/event"
 )
@@ -116,18 +117,10 @@ func insertID(namespace [16]byte, messageID, projectID, eventName string) string
 	text = append(text, projectID...)
 	text = append(text, ':')
 	text = append(text, eventName...)
-	sum := sha1.Sum(text) //nolint:gosec // see the import
+	sum := sha1.Sum(text)
 	sum[6] = sum[6]&0x0f | 0x50
 	sum[8] = sum[8]&0x3f | 0x80
-
-	var id [36]byte
-	hex.Encode(id[0:8], sum[0:4])
-	hex.Encode(id[9:13], sum[4:6])
-	hex.Encode(id[14:18], sum[6:8])
-	hex.Encode(id[19:23], sum[8:10])
-	hex.Encode(id[24:36], sum[10:16])
-	id[8], id[13], id[18], id[23] = '-', '-', '-', '-'
-	return string(id[:])
+	return uuid.UUID(sum[:16]).String()
 }
 
 // isUUIDv4 tells whether id has the form that $identify demands of an anonymous id.

@@ -1,6 +1,7 @@
 package mixpanel
 
 import (
+	"bytes"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -335,11 +336,9 @@ func (r *objectReader) finish() bool {
 // unquote is the text of a well-formed JSON string, sharing its bytes where it can.
 func unquote(quoted []byte) []byte {
 	inner := quoted[1 : len(quoted)-1]
-	for _, c := range inner {
-		if c == '\\' {
-			text, _ := jsontext.AppendUnquote([]byte(nil), quoted)
-			return text
-		}
+	if bytes.IndexByte(inner, '\\') >= 0 {
+		text, _ := jsontext.AppendUnquote([]byte(nil), quoted)
+		return text
 	}
 	return inner
 }
