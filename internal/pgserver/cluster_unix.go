@@ -33,6 +33,9 @@ type cluster struct {
 	loopback  bool // the port is also open on 127.0.0.1
 }
 
+// superuser owns a private cluster; the socket's folder, closed to other users, is what guards it.
+const superuser = "muster"
+
 // defaultPort names the socket of a cluster without a loopback port.
 const defaultPort = 5432
 

@@ -26,9 +26,6 @@ const (
 	NewestMajor = 18
 )
 
-// superuser owns a private cluster; the socket's folder, closed to other users, is what guards it.
-const superuser = "muster"
-
 // Options says where PostgreSQL is to be found. The zero value starts the private
 // cluster of the current user.
 type Options struct {

@@ -252,6 +252,25 @@ func (c cluster) finish(ctx context.Context, o Options) error {
 	return err
 }
 
+// ensureDatabase creates the database unless it exists, connecting through the
+// maintenance database of the same server. Two processes may race for it.
+func ensureDatabase(ctx context.Context, maintenanceDSN, name string) error {
+	conn, err := pgx.Connect(ctx, maintenanceDSN)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	var exists bool
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name).Scan(&exists)
+	if err != nil || exists {
+		return err
+	}
+	if _, err := conn.Exec(ctx, `CREATE DATABASE `+pgx.Identifier{name}.Sanitize()); err != nil {
+		return fmt.Errorf("create database %q: %w", name, err)
+	}
+	return nil
+}
+
 // password reads the loopback port's password, making one up the first time.
 func (c cluster) password() (string, error) {
 	path := passwordFile(c.dir)
