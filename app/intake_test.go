@@ -291,7 +291,8 @@ func TestSuppression(t *testing.T) {
 	c.must("batch", `{"batch":[{"type":"track","messageId":"s99","userId":"kim"},{"type":"track","messageId":"r1","userId":"lee"}]}`)
 	c.must("track", `{"messageId":"l2","userId":"lee","event":"e","groupId":"kim"}`)
 
-	want := map[string]int{"accepted": 3, "suppressed": 10, "rejected": 1}
+	// Kim's first call, too: it was not shown yet.
+	want := map[string]int{"accepted": 2, "suppressed": 11, "rejected": 1}
 	got := map[string]int{}
 	for _, r := range c.shown(store.RecentFilter{}) {
 		got[r.Outcome]++
@@ -313,6 +314,15 @@ func TestSuppression(t *testing.T) {
 	}
 	if n := c.count(`SELECT count(*) FROM suppressions s WHERE s::text ~* 'kim|stranger'`); n != 0 {
 		t.Errorf("an id stands in the suppression list")
+	}
+
+	// What waits to be shown when somebody is suppressed is not shown any more.
+	c.must("track", `{"messageId":"l3","userId":"lee","event":"e"}`)
+	if _, err := c.Suppress(ctx, []identity.ID{{Type: "user_id", Value: "lee"}}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if calls := c.shown(store.RecentFilter{Limit: 1}); calls[0].Outcome != "suppressed" || calls[0].Call != "" {
+		t.Errorf("%+v", calls)
 	}
 
 	// One id takes it all back; the message ids were never claimed.

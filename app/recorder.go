@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -42,7 +41,7 @@ func (a *App) Recorder() *Recorder { return &Recorder{app: a, sources: make(map[
 // note is a call as it will be shown.
 type note struct {
 	store.RecentCall
-	ids []identity.ID // of a message that nobody has looked up in the suppression list
+	ids []identity.ID // of whom it is, who may be suppressed before it is shown
 }
 
 // stream is what came last from a source. Calls are not written down at once: under load
@@ -148,6 +147,7 @@ func (r *Recorder) taken(x ingest.Exchange, c *event.Call, result ingest.Result)
 	if n.Name == "" {
 		n.Name = c.Name
 	}
+	n.ids = r.app.rules.Extract(c).Lookup(nil)
 	return n
 }
 
@@ -186,7 +186,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 		err := r.Flush(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
-			r.app.log.Warn("calls are missing from the debugger", slog.Int64("dropped", r.Dropped()), "error", err)
+			r.app.log.Warn("calls are missing from the debugger", "dropped", r.Dropped(), "error", err)
 		}
 		failing = err != nil
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -85,7 +86,7 @@ func withoutKeys(raw []byte) []byte {
 		// Within an object, names and values take turns.
 		within, length := dec.StackIndex(dec.StackDepth())
 		token, err := dec.ReadToken()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			keep(raw[from:])
 			return kept
 		}
