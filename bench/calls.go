@@ -10,9 +10,9 @@ import (
 	"muster/event"
 )
 
-// appendCall writes an event as the call that its library would send, without a line end.
-func appendCall(b []byte, e *Event, ids string) []byte {
-	b = fmt.Appendf(b, `{"type":"track","messageId":%q,%s,"event":%q,"timestamp":%q,"properties":%s`,
+// callOf is an event as the call that its library would send, without a line end.
+func callOf(e *Event, ids string) []byte {
+	b := fmt.Appendf(nil, `{"type":"track","messageId":%q,%s,"event":%q,"timestamp":%q,"properties":%s`,
 		e.MessageID, ids, names[e.Name].name, e.At.Format(time.RFC3339Nano), e.Properties)
 	if e.Context != nil {
 		b = fmt.Appendf(b, `,"context":%s`, e.Context)
@@ -39,15 +39,15 @@ func lines(r *rand.Rand, events []Event) [][]byte {
 			if r.IntN(10) == 0 {
 				visitors = append(visitors, visitor)
 			}
-			out = append(out, appendCall(nil, e, fmt.Sprintf(`"anonymousId":%q`, visitor)))
+			out = append(out, callOf(e, fmt.Sprintf(`"anonymousId":%q`, visitor)))
 		case p < 52 && len(visitors) > 0:
 			ids := fmt.Sprintf(`%s,"anonymousId":%q`, user, visitors[0])
 			visitors = visitors[1:]
-			out = append(out, appendCall(nil, e, ids))
+			out = append(out, callOf(e, ids))
 		case p < 450:
-			out = append(out, appendCall(nil, e, fmt.Sprintf(`%s,"anonymousId":%q`, user, anonymousID(e.Profile))))
+			out = append(out, callOf(e, fmt.Sprintf(`%s,"anonymousId":%q`, user, anonymousID(e.Profile))))
 		default:
-			out = append(out, appendCall(nil, e, user))
+			out = append(out, callOf(e, user))
 		}
 	}
 	return out

@@ -52,11 +52,11 @@ func mergeSize(ctx context.Context, b *bench, events, merges, batch int) error {
 	for i := range merges {
 		for range mine {
 			e := newEvent(r, 0, t.Start.Add(time.Duration(r.Int64N(int64(t.End().Sub(t.Start))))).Truncate(time.Millisecond))
-			calls = append(calls, appendCall(nil, &e, fmt.Sprintf(`"userId":"m-%d"`, i)))
+			calls = append(calls, callOf(&e, fmt.Sprintf(`"userId":"m-%d"`, i)))
 		}
 		for range events {
 			e := newEvent(r, 0, t.Start.Add(time.Duration(r.Int64N(int64(t.End().Sub(t.Start))))).Truncate(time.Millisecond))
-			calls = append(calls, appendCall(nil, &e, fmt.Sprintf(`"anonymousId":"mv-%d"`, i)))
+			calls = append(calls, callOf(&e, fmt.Sprintf(`"anonymousId":"mv-%d"`, i)))
 		}
 	}
 	received, err := d.received(calls, t.End())

@@ -134,7 +134,7 @@ func (n *naive) sharedScan(ctx context.Context, at time.Time) (changes int64, er
 	if err != nil {
 		return 0, err
 	}
-	defer tx.Rollback(ctx)
+	defer tx.Rollback(ctx) //nolint:errcheck // after the commit there is nothing to roll back
 	_, err = tx.Exec(ctx, fmt.Sprintf(`CREATE TEMPORARY TABLE shared_scan ON COMMIT DROP AS
 		SELECT profile_id, %s FROM events WHERE ts >= $1::timestamptz - interval '%d days' AND ts <= $1 GROUP BY profile_id`,
 		strings.Join(columns, ", "), longest), pgx.QueryExecModeSimpleProtocol, at)

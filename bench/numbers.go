@@ -23,7 +23,7 @@ func (n *numbers) String() string {
 // Set implements flag.Value.
 func (n *numbers) Set(text string) error {
 	*n = nil
-	for _, t := range strings.Split(text, ",") {
+	for t := range strings.SplitSeq(text, ",") {
 		v, err := strconv.Atoi(strings.ReplaceAll(strings.TrimSpace(t), "_", ""))
 		if err != nil || v < 1 {
 			return fmt.Errorf("%q is not a positive number", t)

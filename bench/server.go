@@ -137,9 +137,11 @@ func open(ctx context.Context, dsn string, m *meter) (*pgxpool.Pool, error) {
 }
 
 // drop closes the database and removes it.
-func (d *database) drop(ctx context.Context) error {
+func (d *database) drop(ctx context.Context) {
 	d.Pool().Close()
-	return d.server.exec(context.WithoutCancel(ctx), "DROP DATABASE IF EXISTS "+d.name+" WITH (FORCE)")
+	if err := d.server.exec(context.WithoutCancel(ctx), "DROP DATABASE IF EXISTS "+d.name+" WITH (FORCE)"); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: the database %s is left behind: %v\n", d.name, err)
+	}
 }
 
 // exec runs statements that take no parameters.

@@ -87,7 +87,8 @@ func sizes(ctx context.Context, b *bench, d *database, text int64) error {
 		// Partitions count to their table.
 		err := d.Pool().QueryRow(ctx, `
 			SELECT sum(pg_table_size(t.relid)), sum(pg_total_relation_size(t.relid))
-			FROM unnest($1::text[]) AS want (name), pg_partition_tree(('muster.' || want.name)::regclass) t`, s.tables).Scan(&heap, &all)
+			FROM unnest($1::text[]) AS want (name), LATERAL (
+				SELECT ('muster.' || want.name)::regclass UNION SELECT relid FROM pg_partition_tree(('muster.' || want.name)::regclass)) t (relid)`, s.tables).Scan(&heap, &all)
 		if err != nil {
 			return err
 		}
