@@ -24,4 +24,5 @@ if ! cmp -s package-lock.json node_modules/.installed; then
 fi
 
 (cd drivers/go && go vet ./... && go mod tidy -diff)
-MUSTER_SDK_TESTS=1 go test -count=1 -timeout 10m "$@" .
+# The libraries mostly wait, so that they can all be tested at the same time.
+MUSTER_SDK_TESTS=1 go test -count=1 -parallel 4 -timeout 10m "$@" .

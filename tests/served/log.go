@@ -2,10 +2,11 @@ package served
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"regexp"
 	"sync"
+
+	"github.com/go-json-experiment/json"
 )
 
 // announcement is what the log tells of a muster that serves.
@@ -49,7 +50,11 @@ func (w *watcher) Write(p []byte) (int, error) {
 }
 
 func (w *watcher) read(line []byte) {
-	var entry struct{ Msg, Listen, Psql string }
+	var entry struct {
+		Msg    string `json:"msg"`
+		Listen string `json:"listen"`
+		Psql   string `json:"psql"`
+	}
 	if json.Unmarshal(line, &entry) != nil {
 		return
 	}

@@ -80,7 +80,7 @@ func (s *Server) Start(ctx context.Context) error {
 	case <-patience.C:
 	}
 	killed := cmd.Process.Kill()
-	<-ended
+	<-ended //nolint:errcheck // it was killed
 	return errors.Join(fmt.Errorf("muster did not come to serve\n%s", log.tail()), killed)
 }
 
@@ -132,7 +132,7 @@ func (s *Server) end(signal os.Signal) error {
 		return errors.Join(sent, err)
 	case <-time.After(stopPatience):
 		killed := cmd.Process.Kill()
-		<-s.ended
+		<-s.ended //nolint:errcheck // it was killed
 		return errors.Join(fmt.Errorf("muster did not end within %v", stopPatience), sent, killed)
 	}
 }
