@@ -194,6 +194,9 @@ func (d *database) define(ctx context.Context, defs []definition, now time.Time)
 	list := make([]engine.Definition, len(defs))
 	for i, def := range defs {
 		list[i] = def.engine()
+		if d.untold {
+			list[i].Connections = nil
+		}
 	}
 	for part := range slices.Chunk(list, 100) {
 		refused, err := d.engine.Define(ctx, part, now)

@@ -16,6 +16,7 @@ type hourlyRun struct {
 	steps    int
 	seed     uint64
 	only     string
+	untold   bool
 }
 
 // historyDays is more than the longest window, so that events leave each of them.
@@ -41,6 +42,7 @@ func hourlyFlags(set *flag.FlagSet) func(context.Context, *bench) error {
 func (h *hourlyRun) flags(set *flag.FlagSet) {
 	set.IntVar(&h.profiles, "profiles", 0, "`users`; 0: one for 20 events")
 	set.IntVar(&h.steps, "steps", 5, "hourly `steps` that are measured; the median counts")
+	set.BoolVar(&h.untold, "untold", false, "define the computations without a destination: no ledger, no queue")
 	set.Uint64Var(&h.seed, "seed", 1, "of the generated traffic")
 }
 
@@ -116,6 +118,7 @@ func (h *hourlyRun) size(ctx context.Context, b *bench, t *Traffic, name string)
 	}
 	defs := windowed()
 	b.say("%s: computing %d definitions", name, len(defs))
+	d.untold = h.untold
 	took, read, err := d.define(ctx, defs, t.End())
 	if err != nil {
 		return err

@@ -88,15 +88,12 @@ func (d *database) load(ctx context.Context, t *Traffic, say func(string, ...any
 	return h, d.settle(ctx)
 }
 
-// loaders is how many connections load at the same time.
-const loaders = 2
-
-// loadHours appends whole hours to the log and moves the order of arrival on. Hours of
-// one day are loaded in order, so that the log is about in the order of time, as it
-// would be.
+// loadHours appends whole hours to the log and moves the order of arrival on. The log is
+// in the order of time, as it would be: one connection copies a day while the next one is
+// being made up.
 func (h *history) loadHours(ctx context.Context, from, to int, say func(string, ...any)) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(loaders)
+	g.SetLimit(1)
 	const day = 24
 	for first := from; first < to && gctx.Err() == nil; first += day {
 		var rows []row

@@ -11,7 +11,7 @@ import (
 
 // naive is what a good engineer would write in place of the product: tables of members
 // and of traits, and for each definition a statement that computes it from the events and
-// writes the difference.
+// writes the difference, to an outbox too: somebody is to be told.
 type naive struct {
 	past *history
 	defs []definition
@@ -20,7 +20,8 @@ type naive struct {
 func newNaive(ctx context.Context, past *history, defs []definition, at time.Time) (*naive, error) {
 	err := past.exec(ctx, `
 		CREATE TABLE muster.naive_members (definition integer NOT NULL, profile_id bigint NOT NULL, PRIMARY KEY (definition, profile_id));
-		CREATE TABLE muster.naive_traits (definition integer NOT NULL, profile_id bigint NOT NULL, value numeric NOT NULL, PRIMARY KEY (definition, profile_id))`)
+		CREATE TABLE muster.naive_traits (definition integer NOT NULL, profile_id bigint NOT NULL, value numeric NOT NULL, PRIMARY KEY (definition, profile_id));
+		CREATE TABLE muster.naive_outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, definition integer NOT NULL, profile_id bigint NOT NULL, value numeric)`)
 	if err != nil {
 		return nil, err
 	}
@@ -64,27 +65,28 @@ func (n *naive) present(d definition) string {
 // difference writes back what is new of a definition, whose present state the query
 // selects, and counts it.
 func difference(number int, d definition, present string) string {
-	if d.trait() {
-		return fmt.Sprintf(`
-			WITH present AS (%[2]s),
-			changed AS (
-				INSERT INTO naive_traits SELECT %[1]d, profile_id, value FROM (
-					SELECT profile_id, value FROM present WHERE value IS NOT NULL EXCEPT SELECT profile_id, value FROM naive_traits WHERE definition = %[1]d) new
-				ON CONFLICT (definition, profile_id) DO UPDATE SET value = excluded.value RETURNING 1),
-			gone AS (
-				DELETE FROM naive_traits t USING (SELECT profile_id FROM naive_traits WHERE definition = %[1]d EXCEPT SELECT profile_id FROM present WHERE value IS NOT NULL) old
-				WHERE t.definition = %[1]d AND t.profile_id = old.profile_id RETURNING 1)
-			SELECT (SELECT count(*) FROM changed) + (SELECT count(*) FROM gone)`, number, present)
-	}
-	return fmt.Sprintf(`
-		WITH present AS (%[2]s),
+	write := `
 		entered AS (
 			INSERT INTO naive_members SELECT %[1]d, profile_id FROM (
-				SELECT profile_id FROM present EXCEPT SELECT profile_id FROM naive_members WHERE definition = %[1]d) new RETURNING 1),
-		exited AS (
+				SELECT profile_id FROM present EXCEPT SELECT profile_id FROM naive_members WHERE definition = %[1]d) new RETURNING profile_id, 1 AS value),
+		gone AS (
 			DELETE FROM naive_members m USING (SELECT profile_id FROM naive_members WHERE definition = %[1]d EXCEPT SELECT profile_id FROM present) old
-			WHERE m.definition = %[1]d AND m.profile_id = old.profile_id RETURNING 1)
-		SELECT (SELECT count(*) FROM entered) + (SELECT count(*) FROM exited)`, number, present)
+			WHERE m.definition = %[1]d AND m.profile_id = old.profile_id RETURNING m.profile_id, 0 AS value)`
+	if d.trait() {
+		write = `
+		entered AS (
+			INSERT INTO naive_traits SELECT %[1]d, profile_id, value FROM (
+				SELECT profile_id, value FROM present WHERE value IS NOT NULL EXCEPT SELECT profile_id, value FROM naive_traits WHERE definition = %[1]d) new
+			ON CONFLICT (definition, profile_id) DO UPDATE SET value = excluded.value RETURNING profile_id, value),
+		gone AS (
+			DELETE FROM naive_traits t USING (SELECT profile_id FROM naive_traits WHERE definition = %[1]d EXCEPT SELECT profile_id FROM present WHERE value IS NOT NULL) old
+			WHERE t.definition = %[1]d AND t.profile_id = old.profile_id RETURNING t.profile_id, NULL::numeric AS value)`
+	}
+	return fmt.Sprintf(`WITH present AS (%[2]s),`+write+`,
+		told AS (
+			INSERT INTO naive_outbox (definition, profile_id, value)
+			SELECT %[1]d, profile_id, value FROM (SELECT * FROM entered UNION ALL SELECT * FROM gone) changes RETURNING 1)
+		SELECT count(*) FROM told`, number, present)
 }
 
 // step times both baselines at an instant; the shared scan's writes are rolled back, so

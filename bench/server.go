@@ -81,6 +81,7 @@ type database struct {
 	meter  *meter
 	engine *engine.Engine
 	source store.Source
+	untold bool // definitions have no destination
 }
 
 // newDatabase makes a database and its schema; with a template, a copy of that one,
