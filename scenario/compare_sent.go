@@ -106,13 +106,13 @@ func (t *traffic) difference(c channel) Difference {
 // why is the reason that the message carries, when it was sent, and the ids that it
 // carries besides the one that it is for.
 func (d Delivery) why() string {
-	text := fmt.Sprintf("%s at %s", words(d.Reason), d.At)
+	parts := []string{fmt.Sprintf("%s at %s", words(d.Reason), d.At)}
 	for _, id := range d.Carried() {
 		if id != d.To() {
-			text += ", with " + refText(id)
+			parts = append(parts, "with "+refText(id))
 		}
 	}
-	return text
+	return strings.Join(parts, ", ")
 }
 
 // compareCovered compares the ids that carry a value.

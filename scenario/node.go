@@ -219,16 +219,16 @@ func (r *reader) fields(n ast.Node, what string, known map[string]func(ast.Node)
 	}
 }
 
-// list is the elements of a sequence; none for null; false if it is something else.
-func (r *reader) list(n ast.Node, what string) ([]ast.Node, bool) {
+// list is the elements of a sequence, none for null. Anything else is a fault.
+func (r *reader) list(n ast.Node, what string) []ast.Node {
 	switch seq := r.plain(n).(type) {
 	case nil:
-		return nil, true
+		return nil
 	case *ast.SequenceNode:
-		return seq.Values, true
+		return seq.Values
 	}
 	r.faultf(n, "write [one, two], or each behind a dash", "%s must be a list", what)
-	return nil, false
+	return nil
 }
 
 // isList and isMapping look at a node's form.
@@ -253,7 +253,7 @@ func (r *reader) set(into *string, what string) func(ast.Node) {
 func (r *reader) words(n ast.Node, what string) []string {
 	elements := []ast.Node{n}
 	if r.isList(n) {
-		elements, _ = r.list(n, what)
+		elements = r.list(n, what)
 	}
 	var words []string
 	for _, e := range elements {

@@ -85,7 +85,7 @@ func (p *fileParser) readFile(f *File, root ast.Node) {
 	if format != Format {
 		p.faultf(root, "begin the file with the line `format: "+Format+"`", "the format is %q, not %s", format, Format)
 	}
-	list, _ := p.list(scenarios, "scenarios")
+	list := p.list(scenarios, "scenarios")
 	for _, n := range list {
 		if s := p.readScenario(n); s != nil {
 			f.Scenarios = append(f.Scenarios, s)
@@ -134,7 +134,7 @@ func (p *fileParser) readScenario(n ast.Node) *Scenario {
 	}
 	sp := &scenarioParser{fileParser: p, scenario: s, roster: roster{ever: map[string]definition{}}}
 	s.Definitions = sp.definitions(definitions)
-	list, _ := p.list(steps, "steps")
+	list := p.list(steps, "steps")
 	if len(list) == 0 {
 		p.faultf(n, "", "the scenario has no steps")
 	}

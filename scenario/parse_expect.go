@@ -198,7 +198,7 @@ func (p *scenarioParser) value(n ast.Node) query.Value {
 }
 
 func (p *scenarioParser) expectEmitted(n ast.Node) []Emission {
-	list, _ := p.list(n, "emitted")
+	list := p.list(n, "emitted")
 	all := make([]Emission, 0, len(list))
 	for _, n := range list {
 		var e Emission

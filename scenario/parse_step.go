@@ -22,7 +22,7 @@ type scenarioParser struct {
 }
 
 func (p *scenarioParser) definitions(n ast.Node) []engine.Definition {
-	list, _ := p.list(n, "definitions")
+	list := p.list(n, "definitions")
 	var all []engine.Definition
 	for _, n := range list {
 		if def, ok := p.definition(n); ok {
@@ -115,7 +115,7 @@ func (p *scenarioParser) readStep(n ast.Node) {
 	st.Define = p.definitions(parts["define"])
 	st.Remove = p.removed(parts["remove"])
 	st.DeleteProfile = p.refs(parts["delete_profile"], "delete_profile")
-	list, _ := p.list(parts["events"], "events")
+	list := p.list(parts["events"], "events")
 	for _, n := range list {
 		if e, ok := p.readEvent(n, st); ok {
 			st.Events = append(st.Events, e)
@@ -183,7 +183,7 @@ func (p *scenarioParser) removed(n ast.Node) []string {
 }
 
 func (p *scenarioParser) refs(n ast.Node, what string) []identity.ID {
-	list, _ := p.list(n, what)
+	list := p.list(n, what)
 	ids := make([]identity.ID, 0, len(list))
 	for _, e := range list {
 		if id, ok := p.ref(e, "an id"); ok {

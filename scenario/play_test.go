@@ -20,7 +20,6 @@ import (
 
 // script is a System that writes down what it is told to do.
 type script struct {
-	now  time.Time
 	log  []string
 	sent []scenario.Sent
 }
