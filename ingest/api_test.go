@@ -64,20 +64,22 @@ func open(t *testing.T, options ...func(*Config, *CollectorConfig, *memory)) *si
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.collector.Run(ctx) }()
-	var once atomic.Bool
-	s.stop = func() {
-		if once.CompareAndSwap(false, true) {
-			cancel()
-			<-ended
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
-	}
+	})
 	t.Cleanup(func() {
 		s.server.Close()
 		s.stop()
-		http.DefaultClient.CloseIdleConnections()
+		transport.CloseIdleConnections()
 	})
 	return s
 }
+
+// transport is http.DefaultTransport that keeps a connection for each of many clients.
+var transport = &http.Transport{MaxIdleConnsPerHost: 100}
 
 // got is what a request came back with.
 type got struct {
@@ -115,7 +117,7 @@ func (s *site) send(t *testing.T, method, path string, body io.Reader, header ..
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(name, value)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,30 +216,35 @@ func TestBodiesOfTheLibraries(t *testing.T) {
 			 {"timestamp":"2026-03-01T11:59:59.023Z","integrations":{},"type":"page","properties":{"category":"c"},"category":"c","name":"Home","anonymousId":"an",
 			  "context":{"library":{"name":"@segment/analytics-node","version":"3.1.0"}},"messageId":"node-next-1-b"}],
 			 "writeKey":"wk1","sentAt":"2026-03-01T11:59:59.042Z"}`,
-			[]string{basic("wk1"), "Content-Type: application/json"}, event.ChannelServer, "",
+			[]string{basic("wk1"), "Content-Type: application/json"},
+			event.ChannelServer, "",
 		},
 		{
 			"go", "/v1/batch", `{"messageId":"b1","sentAt":"2026-03-01T11:59:59.000000123Z","batch":[
 			  {"type":"track","messageId":"5f0c","userId":"u1","event":"E","timestamp":"2026-03-01T11:59:58.000000123Z","properties":{"a":1}}],
 			  "context":{"library":{"name":"analytics-go","version":"3.0.0"}}}`,
-			[]string{basic("wk1")}, event.ChannelServer, "",
+			[]string{basic("wk1")},
+			event.ChannelServer, "",
 		},
 		{
 			"browser", "/v1/p", `{"timestamp":"2026-03-01T11:59:59.022Z","integrations":{"Segment.io":true},"type":"page","properties":{"path":"/","name":"Home"},
 			  "context":{"page":{"path":"/"},"userAgent":"x","locale":"en","library":{"name":"analytics.js","version":"npm:next-1.84.3"},"timezone":"UTC"},
 			  "messageId":"ajs-next-1-c","anonymousId":"an","userId":null,"writeKey":"wk1","sentAt":"2026-03-01T11:59:59.030Z",
 			  "_metadata":{"bundled":["Segment.io"],"unbundled":[],"bundledIds":[]}}`,
-			[]string{basic("wk1"), "Content-Type: text/plain", "Origin: https://shop.test"}, event.ChannelBrowser, `"127.0.0.1"`,
+			[]string{basic("wk1"), "Content-Type: text/plain", "Origin: https://shop.test"},
+			event.ChannelBrowser, `"127.0.0.1"`,
 		},
 		{
 			"browser in batches", "/v1/b", `{"writeKey":"wk1","batch":[{"type":"track","event":"E","anonymousId":"an","userId":null,"messageId":"ajs-next-1-d",
 			  "timestamp":"2026-03-01T11:59:59.022Z","context":{"library":{"name":"analytics.js"}}}],"sentAt":"2026-03-01T11:59:59.030Z"}`,
-			[]string{"Content-Type: text/plain"}, event.ChannelBrowser, `"127.0.0.1"`,
+			[]string{"Content-Type: text/plain"},
+			event.ChannelBrowser, `"127.0.0.1"`,
 		},
 		{
 			"kotlin, zipped and chunked", "/v1/b", zip(`{"writeKey":"wk1","batch":[{"type":"screen","name":"Start","anonymousId":"an","messageId":"k1",
 			  "timestamp":"2026-03-01T11:59:59.022Z","context":{"library":{"name":"analytics-kotlin"}}}],"sentAt":"2026-03-01T11:59:59.030Z"}`),
-			[]string{"Content-Type: text/plain", "Content-Encoding: gzip"}, event.ChannelMobile, `"127.0.0.1"`,
+			[]string{"Content-Type: text/plain", "Content-Encoding: gzip"},
+			event.ChannelMobile, `"127.0.0.1"`,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -349,19 +356,7 @@ func TestSourcesUnreachable(t *testing.T) {
 }
 
 func TestAnswerToOneMessageTellsTheCode(t *testing.T) {
-	s := open(t, func(_ *Config, _ *CollectorConfig, m *memory) {
-		m.verdict = func(c *event.Call) *Result {
-			switch c.UserID {
-			case "gone":
-				return &Result{Outcome: Suppressed}
-			case "odd":
-				return &Result{Outcome: Rejected, Code: "no_identifiers"}
-			case "apart":
-				return &Result{Outcome: Skipped, Code: event.CodePersonasDisabled}
-			}
-			return nil
-		}
-	})
+	s := open(t, func(_ *Config, _ *CollectorConfig, m *memory) { m.verdict = verdictOnUser })
 	expect(t, s.post(t, "/v1/track", `{"userId":"u"}`), 400, event.CodeMissingEvent)
 	expect(t, s.post(t, "/v1/track", `{"event":"E"}`), 400, event.CodeNoUserAnonID)
 	expect(t, s.post(t, "/v1/track", `{"event":`), 400, event.CodeInvalidJSON)

@@ -283,7 +283,7 @@ func TestClientLeaves(t *testing.T) {
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/page", strings.NewReader(`{"userId":"u","writeKey":"wk1","messageId":"a"}`))
 	failed := make(chan error)
 	go func() {
-		resp, err := http.DefaultTransport.RoundTrip(req)
+		resp, err := transport.RoundTrip(req)
 		if err == nil {
 			resp.Body.Close()
 		}

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"sync"
@@ -13,7 +14,20 @@ import (
 	"muster/event"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var long = flag.Bool("long", false, "send and import as much as takes minutes under the race detector")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	goleak.VerifyTestMain(m)
+}
+
+// amount is how much a test does: usually, and with -long.
+func amount(usually, withLong int) int {
+	if *long {
+		return withLong
+	}
+	return usually
+}
 
 // memory is a sink that keeps calls as a database would: all of a transaction or
 // nothing, each message id once.
@@ -31,6 +45,19 @@ type memory struct {
 	verdict    func(*event.Call) *Result // results other than accepted
 	entered    chan struct{}             // if set, receives when a transaction begins
 	fail       func(items []Item) error  // checked last
+}
+
+// verdictOnUser makes one user of each kind that a sink does not accept.
+func verdictOnUser(c *event.Call) *Result {
+	switch c.UserID {
+	case "gone":
+		return &Result{Outcome: Suppressed}
+	case "odd":
+		return &Result{Outcome: Rejected, Code: "no_identifiers"}
+	case "apart":
+		return &Result{Outcome: Skipped, Code: event.CodePersonasDisabled}
+	}
+	return nil
 }
 
 var errDown = errors.New("the database is down")
