@@ -163,8 +163,15 @@ func (r *slotRun) open(ctx context.Context) error {
 		}
 	}
 	var err error
-	r.marks, err = r.tx.LockMarks(ctx, ids)
-	return err
+	if r.marks, err = r.tx.LockMarks(ctx, ids); err != nil {
+		return err
+	}
+	// Another slot or a backfill may have gone further since this one made its cut; to go
+	// back would count what came between twice.
+	for _, m := range r.marks {
+		r.cut = max(r.cut, m.Cut)
+	}
+	return nil
 }
 
 // scan reads what moved over the edges of the windows.
