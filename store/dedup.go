@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -13,15 +12,19 @@ import (
 // transactions on both sides of it cannot take one message twice.
 const midnightGrace = 15 * time.Minute
 
+// messageKey is what a message id is known by. As a plain array it goes to the database
+// without a detour through its text.
+type messageKey = [16]byte
+
 // ClaimMessages implements engine.Tx. A message id is known by the first 128 bits of its
 // SHA-256. Keys stand in a partition for each day of receipt; a look-up costs one probe
 // for each day that is kept.
 func (t *tx) ClaimMessages(ctx context.Context, ids []string, now time.Time) ([]bool, error) {
-	keys := make([]uuid.UUID, 0, len(ids))
-	at := make(map[uuid.UUID]int, len(ids)) // the first place of each
+	keys := make([]messageKey, 0, len(ids))
+	at := make(map[messageKey]int, len(ids)) // the first place of each
 	for i, id := range ids {
 		sum := sha256.Sum256([]byte(id))
-		key := uuid.UUID(sum[:16])
+		key := messageKey(sum[:16])
 		if _, twice := at[key]; !twice {
 			at[key] = i
 			keys = append(keys, key)
@@ -46,13 +49,13 @@ func (t *tx) ClaimMessages(ctx context.Context, ids []string, now time.Time) ([]
 	b.Queue(`SELECT key FROM message_keys WHERE key = ANY($1) AND received_on < $2`, keys, days[0])
 	results := t.SendBatch(ctx, &b)
 	defer results.Close()
-	var key uuid.UUID
+	var key messageKey
 	for range days {
 		rows, err := results.Query()
 		if err != nil {
 			return nil, err
 		}
-		inserted := make(map[uuid.UUID]bool, len(keys))
+		inserted := make(map[messageKey]bool, len(keys))
 		if _, err := pgx.ForEachRow(rows, []any{&key}, func() error { inserted[key] = true; return nil }); err != nil {
 			return nil, err
 		}

@@ -110,11 +110,12 @@ func (q *Queue) Read(ctx context.Context, lane deliver.Lane, after int64, limit 
 	rows, err := q.store.pool.Query(ctx, `
 		SELECT q.seq, q.profile_id, q.bucket, q.form, q.ids, q.value, q.told, q.at, q.reason, q.queued_at,
 			q.connection_id, n.emit, n.entered_event, n.exited_event, n.computed_event, c.computation_id, c.key, c.name, c.kind, q.destination_id
-		FROM queue q
+		FROM (SELECT * FROM queue
+			WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1) AND lane = $2 AND seq > $3
+			ORDER BY seq LIMIT $4) q -- the page first, in the order of the key; then what goes with it
 		JOIN connections n USING (connection_id)
 		JOIN computations c USING (computation_id)
-		WHERE q.destination_id = (SELECT destination_id FROM destinations WHERE name = $1) AND q.lane = $2 AND q.seq > $3
-		ORDER BY q.seq LIMIT $4`, lane.Destination, lane.Number, after, limit)
+		ORDER BY q.seq`, lane.Destination, lane.Number, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the queue: %w", err)
 	}

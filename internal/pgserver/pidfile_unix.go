@@ -64,6 +64,21 @@ func runsCluster(ctx context.Context, pid int, data string) bool {
 	return bytes.Contains(args, []byte("postgres")) && bytes.Contains(args, []byte(data))
 }
 
+// recover clears what a killed process left behind, with the socket's lock file: its
+// number may be another program's by now, or that of a dead server whose death nobody
+// has noticed, and PostgreSQL would refuse to start. The folder is this cluster's own,
+// whose lock the caller holds, and no server of it is left.
+func (c cluster) recover(ctx context.Context, log *slog.Logger) error {
+	if err := recoverCluster(ctx, c.data(), log); err != nil {
+		return err
+	}
+	err := os.Remove(filepath.Join(c.socketDir, fmt.Sprintf(".s.PGSQL.%d.lock", c.port)))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("clear what a killed server left behind: %w", err)
+	}
+	return nil
+}
+
 // recoverCluster clears what a killed process left behind. The caller holds the
 // cluster's lock, so a server that still runs has lost its owner: it is stopped
 // in order, which loses nothing. A dead server's pid file is left to PostgreSQL,

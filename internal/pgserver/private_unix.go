@@ -147,7 +147,7 @@ func (c cluster) start(ctx context.Context, o Options, fresh bool) (*postmaster,
 		if err := c.create(ctx, o.Throwaway, o.Log); err != nil {
 			return nil, err
 		}
-	} else if err := recoverCluster(ctx, c.data(), o.Log); err != nil {
+	} else if err := c.recover(ctx, o.Log); err != nil {
 		return nil, err
 	}
 	if err := c.configure(settings(o, memoryMB())); err != nil {
