@@ -40,7 +40,8 @@ func TestLimits(t *testing.T) {
 		{"curly quotes", strings.Repeat("‘", 5000), query.CodeLex},
 	} {
 		d, diagnostics := query.Compile(row.text, query.CheckOptions{})
-		if took := fastest(func() { query.Compile(row.text, query.CheckOptions{}) }); took > 10*time.Millisecond*slack {
+		const most = 100 * time.Millisecond // a tenth is usual: slow machines and the race detector need slack
+		if took := fastest(most, func() { query.Compile(row.text, query.CheckOptions{}) }); took > most {
 			t.Errorf("%s took %v", row.what, took)
 		}
 		switch {
@@ -54,19 +55,19 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// fastest is the shortest of a few runs, so that a busy machine does not count.
-func fastest(run func()) time.Duration {
+// fastest is the shortest of many runs, or the first that is short enough, so that a
+// machine busy with other things does not count.
+func fastest(enough time.Duration, run func()) time.Duration {
 	best := time.Hour
-	for range 5 {
+	for range 50 {
 		start := time.Now()
 		run()
-		best = min(best, time.Since(start))
+		if best = min(best, time.Since(start)); best <= enough {
+			break
+		}
 	}
 	return best
 }
-
-// slack is for slow machines and the race detector.
-const slack = 5
 
 func has(ds query.Diagnostics, code string) bool {
 	for _, d := range ds {

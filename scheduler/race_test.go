@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -13,13 +14,16 @@ import (
 	"muster/scheduler"
 )
 
-const (
-	day  = 24 * time.Hour
-	week = 7 * day
-)
+const day = 24 * time.Hour
 
-// TestRacingRunnersDoEachSlotOnce is three processes over a week.
+var long = flag.Bool("long", false, "let the runners of random tests run for a week or more")
+
+// TestRacingRunnersDoEachSlotOnce is three processes over two days.
 func TestRacingRunnersDoEachSlotOnce(t *testing.T) {
+	days := 2
+	if *long {
+		days = 7
+	}
 	for _, locks := range []bool{false, true} {
 		t.Run(fmt.Sprintf("locks=%t", locks), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -35,12 +39,12 @@ func TestRacingRunnersDoEachSlotOnce(t *testing.T) {
 				for range 3 {
 					stops = append(stops, start(t, &scheduler.Runner{Slots: m.connect(), Work: m.lasting(always(time.Second)), Now: c.now}))
 				}
-				time.Sleep(week + 30*time.Second)
+				time.Sleep(time.Duration(days)*day + 30*time.Second)
 				for _, stop := range stops {
 					stop()
 				}
 				m.check(began)
-				for key, want := range map[string]int{"minutely": 7 * 24 * 60, "quarterly": 7 * 24 * 4, "hourly": 7 * 24, "nightly": 7} {
+				for key, want := range map[string]int{"minutely": days * 24 * 60, "quarterly": days * 24 * 4, "hourly": days * 24, "nightly": days} {
 					if got := m.done(key); got != want {
 						t.Errorf("%s: %d slots done, want %d", key, got, want)
 					}
@@ -53,7 +57,11 @@ func TestRacingRunnersDoEachSlotOnce(t *testing.T) {
 // TestSlotsSurviveAnything is processes that are slow, fail, panic, are stopped and
 // started, and whose clock is set back and forward by an hour, at random.
 func TestSlotsSurviveAnything(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds, steps := uint64(4), 40
+	if *long {
+		seeds, steps = 16, 120
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var lock sync.Mutex
@@ -87,7 +95,7 @@ func TestSlotsSurviveAnything(t *testing.T) {
 					}
 				}
 				stops := []func(){start(t, newRunner()), start(t, newRunner()), start(t, newRunner())}
-				for range 120 {
+				for range steps {
 					time.Sleep(time.Duration(draw(2*3600)) * time.Second)
 					switch draw(3) {
 					case 0:

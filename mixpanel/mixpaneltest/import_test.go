@@ -1,6 +1,7 @@
 package mixpaneltest_test
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -245,7 +246,7 @@ func TestImportTooLarge(t *testing.T) {
 		for _, zipped := range []bool{false, true} {
 			s := start(t, mixpaneltest.Options{Limits: mixpaneltest.Limits{RequestBytes: c.limit}})
 			s.Expect(mixpaneltest.RuleOversize)
-			body := list(event("A")) + strings.Repeat(" ", max(c.limit, 10<<20))
+			body := list(event("A")) + strings.Repeat(" ", cmp.Or(c.limit, 10<<20))
 			request{path: "/import?strict=1", body: body, gzip: zipped}.send(t, s).want(t, 413,
 				`{"code":413,"error":"request exceeds max limit of `+c.text+` bytes","status":"Request Entity Too Large"}`)
 		}
