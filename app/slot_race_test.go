@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -115,7 +116,7 @@ func TestMergesAndDeletionsWithinASlot(t *testing.T) {
 				for _, id := range test.gone {
 					var owner int64
 					err := l.pool.QueryRow(t.Context(), `SELECT profile_id FROM id_owners WHERE id_type = $1 AND id_value = $2`, id.Type, id.Value).Scan(&owner)
-					if err != pgx.ErrNoRows {
+					if !errors.Is(err, pgx.ErrNoRows) {
 						t.Errorf("%s belongs to %d, %v", id, owner, err)
 					}
 				}
