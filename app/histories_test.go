@@ -28,6 +28,17 @@ var (
 	sources      = []string{"web", "ios", "job"}
 )
 
+// plain are definitions that share leaves.
+var plain = map[query.Purpose][]string{
+	query.Audience: {
+		"event('Bought').count() >= 2", "event('Seen').within(1 day).count() >= 1", "NOT (event('Bought').count() >= 1)",
+		"event('Bought').count() >= 1 AND event('Seen').within(1 day).count() = 0",
+	},
+	query.Trait: {
+		"event('Bought').count()", "event('Seen').within(1 day).count()", "event('Bought').unique(property('colour'))",
+	},
+}
+
 // chance is true once in n times.
 func chance(t *rapid.T, n int) bool { return rapid.IntRange(1, n).Draw(t, "chance") == 1 }
 
@@ -132,6 +143,9 @@ func drawDefinition(t *rapid.T, w *world) engine.Definition {
 	}
 	if c := w.byKey(key); c == nil || !chance(t, 3) {
 		def.Query = querytest.Definitions(def.Kind).Draw(t, "query")
+		if chance(t, 3) {
+			def.Query = rapid.SampledFrom(plain[def.Kind]).Draw(t, "plain")
+		}
 		if def.Kind == query.Audience && chance(t, 3) {
 			def.Query += " OR trait('" + rapid.SampledFrom(keys).Draw(t, "reads") + "') = " + rapid.SampledFrom([]string{"'true'", "'false'", "2"}).Draw(t, "as")
 		}

@@ -23,12 +23,12 @@ func (w *world) windowed(v *version, yield func(leaf string)) {
 	}
 }
 
-// dropMarks forgets leaves that no version uses any more.
+// dropMarks forgets leaves that no version uses any more; one that waits uses none.
 func (w *world) dropMarks() {
 	used := make(map[string]bool)
 	for _, c := range w.computations {
 		for _, v := range []*version{c.current, c.next} {
-			if v != nil {
+			if v != nil && (v == c.current || v.walking) {
 				w.windowed(v, func(leaf string) { used[leaf] = true })
 			}
 		}

@@ -35,7 +35,7 @@ func (e *Engine) BeginBackfill(ctx context.Context, latest Latest, now time.Time
 		var waiting []*Version
 		for _, comp := range c.Computations {
 			if comp.Next != nil && comp.Next.BackfillID == 0 {
-				waiting = append(waiting, comp.Next)
+				waiting = append(waiting, comp.Next.withLeaves())
 			}
 		}
 		if len(waiting) == 0 {
@@ -60,6 +60,27 @@ func (e *Engine) BeginBackfill(ctx context.Context, latest Latest, now time.Time
 		return false, fmt.Errorf("begin a backfill: %w", err)
 	}
 	return running, nil
+}
+
+// withLeaves is the version with its leaves, of which only now is known that somebody
+// keeps them up to date: while a version waits it has none.
+func (v *Version) withLeaves() *Version {
+	began := *v
+	began.Leaves = make(map[string]*Leaf, len(v.Definition.Leaves))
+	for _, l := range v.Definition.Leaves {
+		leaf := &Leaf{Leaf: l}
+		switch comp := v.Computation; {
+		case !comp.IncludeHistorical:
+			leaf.SinceSeq = comp.CreatedSeq
+		case comp.BackfillDays > 0:
+			leaf.Since = comp.CreatedAt.AddDate(0, 0, -comp.BackfillDays)
+		}
+		if len(l.Windows) > 0 {
+			leaf.Schedule = v.Schedule
+		}
+		began.Leaves[l.Text] = leaf
+	}
+	return &began
 }
 
 // groupAsOf is the instant that the windows of a schedule show: that of its last slot,

@@ -50,7 +50,7 @@ type Version struct {
 	Number      int
 	Definition  *query.Definition
 	Schedule    string           // cron text; empty for realtime
-	Leaves      map[string]*Leaf // by canonical text: the stored leaves of Definition.Leaves
+	Leaves      map[string]*Leaf // by canonical text: the stored leaves of Definition.Leaves; none while it waits
 	BackfillID  int64            // 0 while it waits for one
 	AsOf        time.Time        // scheduled: the slot that a backfill computes it as of
 }

@@ -154,22 +154,6 @@ func define(ctx context.Context, tx Tx, c *Catalog, def Definition, now time.Tim
 	} else if comp.CreatedSeq, err = tx.LastSeq(ctx); err != nil {
 		return err
 	}
-	if version != nil {
-		version.Leaves = make(map[string]*Leaf, len(compiled.Leaves))
-		for _, l := range compiled.Leaves {
-			leaf := &Leaf{Leaf: l}
-			switch {
-			case !def.IncludeHistorical:
-				leaf.SinceSeq = comp.CreatedSeq
-			case def.BackfillDays > 0:
-				leaf.Since = comp.CreatedAt.AddDate(0, 0, -def.BackfillDays)
-			}
-			if len(l.Windows) > 0 {
-				leaf.Schedule = def.Schedule
-			}
-			version.Leaves[l.Text] = leaf
-		}
-	}
 	return tx.SaveComputation(ctx, comp, version, connections, now)
 }
 

@@ -22,19 +22,22 @@ type Repository interface {
 	Transact(ctx context.Context, f func(Tx) error) error
 	// Prepare makes room outside of any transaction: partitions for the instants, numbers for the names.
 	Prepare(ctx context.Context, names []string, instants []time.Time) error
+	// CleanCut is a place in the order of arrival up to which everything is stored: no event
+	// with a smaller one can turn up later. It waits for those who are ingesting, and
+	// keeps nobody from it.
+	CleanCut(ctx context.Context) (int64, error)
 }
 
 // Tx is one transaction. Whatever is read of a profile is read after it was locked.
 type Tx interface {
-	// ShareGate lets this transaction in together with other ingesting ones; CloseGate
-	// waits until all of them are over and keeps new ones out until the end of this one,
-	// so that it is short. With the gate shared the definitions stay as they are.
+	// ShareGate lets this transaction in together with other ingesting ones. Until its end
+	// the definitions stay as they are.
 	ShareGate(ctx context.Context) error
-	CloseGate(ctx context.Context) error
-	// ShareCatalog keeps the definitions as they are until the end of this transaction,
-	// without holding anybody up at the gate: it is for those that take long. CloseCatalog
-	// waits for them, closes the gate, and then the definitions may be changed.
+	// ShareCatalog keeps the definitions as they are too. It is for transactions that take
+	// long, because those who change definitions wait for them before they close the gate.
 	ShareCatalog(ctx context.Context) error
+	// CloseCatalog waits until all those are over and keeps new ones out until the end of
+	// this transaction, which may change the definitions.
 	CloseCatalog(ctx context.Context) error
 
 	// CatalogVersion is the number that every change of the definitions raises.
@@ -89,8 +92,8 @@ type Tx interface {
 	// the end of the transaction, so it comes last.
 	Enqueue(ctx context.Context, profiles []*Profile, now time.Time) error
 
-	// LastSeq is the last place in the order of arrival. With the gate closed, no event
-	// with a smaller one can turn up later.
+	// LastSeq is the last place in the order of arrival. With the catalog closed it is a
+	// clean cut.
 	LastSeq(ctx context.Context) (int64, error)
 	// ScanArrivals reads the events of the names that arrived after one place and up to
 	// another, in any order.
@@ -112,7 +115,7 @@ type Tx interface {
 	// RecordSlot notes what a slot did for each computation.
 	RecordSlot(ctx context.Context, versions []*Version, slot, now time.Time, result SlotResult) error
 
-	// StartBackfill notes a backfill for the versions, and marks their new leaves with the
+	// StartBackfill notes a backfill for the versions, finds or makes their leaves, and marks new ones with the
 	// cut and, where they have windows, with the instant of their schedule's other leaves,
 	// else with asOf of the schedule.
 	StartBackfill(ctx context.Context, versions []*Version, cut int64, asOf map[string]time.Time, now time.Time) error

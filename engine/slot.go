@@ -34,15 +34,7 @@ func (e *Engine) RunSlot(ctx context.Context, schedule string, slot, now time.Ti
 	if err := e.repo.Prepare(ctx, nil, []time.Time{now}); err != nil {
 		return SlotResult{}, fmt.Errorf("slot %s of %q: %w", slot.Format(time.RFC3339), schedule, err)
 	}
-	var cut int64
-	err := e.repo.Transact(ctx, func(tx Tx) (err error) {
-		// With the gate closed no smaller place in the order of arrival can turn up later.
-		if err := tx.CloseGate(ctx); err != nil {
-			return err
-		}
-		cut, err = tx.LastSeq(ctx)
-		return err
-	})
+	cut, err := e.repo.CleanCut(ctx)
 	if err != nil {
 		return SlotResult{}, fmt.Errorf("slot %s of %q: %w", slot.Format(time.RFC3339), schedule, err)
 	}

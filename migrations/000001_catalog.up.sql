@@ -138,7 +138,7 @@ CREATE TABLE version_leaves (
     PRIMARY KEY (computation_id, version, leaf_id),
     FOREIGN KEY (computation_id, version) REFERENCES computation_versions
 );
-COMMENT ON TABLE version_leaves IS 'Which leaves a version of a definition reads.';
+COMMENT ON TABLE version_leaves IS 'Which leaves a version of a definition reads, from the beginning of its backfill on.';
 COMMENT ON COLUMN version_leaves.computation_id IS 'The computation.';
 COMMENT ON COLUMN version_leaves.version IS 'Its version.';
 COMMENT ON COLUMN version_leaves.leaf_id IS 'A leaf that it reads.';

@@ -1731,7 +1731,7 @@ CREATE TABLE muster.version_leaves (
     leaf_id bigint NOT NULL
 );
 
-COMMENT ON TABLE muster.version_leaves IS 'Which leaves a version of a definition reads.';
+COMMENT ON TABLE muster.version_leaves IS 'Which leaves a version of a definition reads, from the beginning of its backfill on.';
 
 COMMENT ON COLUMN muster.version_leaves.computation_id IS 'The computation.';
 

@@ -65,6 +65,9 @@ func (t *tx) StartBackfill(ctx context.Context, versions []*engine.Version, cut 
 				return err
 			}
 		}
+		if err := t.attachLeaves(ctx, v); err != nil {
+			return fmt.Errorf("leaves of %s: %w", c.Key, err)
+		}
 		// A new leaf with a window shows it at the instant of the others of its schedule.
 		_, err = t.Exec(ctx, `
 			UPDATE leaves l SET cut = $3, as_of = CASE WHEN l.schedule = '' THEN NULL ELSE v.as_of END
@@ -81,6 +84,32 @@ func (t *tx) StartBackfill(ctx context.Context, versions []*engine.Version, cut 
 		}
 	}
 	return bump(ctx, t)
+}
+
+// attachLeaves gives a version its leaves: those that others have built already, which
+// are all that there are, and new ones.
+func (t *tx) attachLeaves(ctx context.Context, v *engine.Version) error {
+	var events, texts, schedules []string
+	var afterSeq []int64
+	var since []*time.Time
+	for text, l := range v.Leaves {
+		events = append(events, l.Event)
+		texts = append(texts, text)
+		schedules = append(schedules, l.Schedule)
+		afterSeq = append(afterSeq, l.SinceSeq)
+		since = append(since, orNull(l.Since))
+	}
+	var b pgx.Batch
+	// The states of a leaf stand under the number of its event, which may never have come.
+	b.Queue(`INSERT INTO event_names (name) SELECT unnest($1::text[]) EXCEPT SELECT name FROM event_names ORDER BY 1
+		ON CONFLICT (name) DO NOTHING`, events)
+	const these = ` FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[]) AS u (text, schedule, since_seq, since) `
+	b.Queue(`INSERT INTO leaves (text, schedule, since_seq, since) SELECT u.*`+these+`
+		ON CONFLICT (text, schedule, since_seq, coalesce(since, 'epoch')) DO NOTHING`, texts, schedules, afterSeq, since)
+	b.Queue(`INSERT INTO version_leaves (computation_id, version, leaf_id) SELECT $5, $6, l.leaf_id`+these+`
+		JOIN leaves l ON l.text = u.text AND l.schedule = u.schedule AND l.since_seq = u.since_seq
+			AND coalesce(l.since, 'epoch') = coalesce(u.since, 'epoch')`, texts, schedules, afterSeq, since, v.Computation.ID, v.Number)
+	return t.SendBatch(ctx, &b).Close()
 }
 
 // SetBackfill implements engine.Tx.

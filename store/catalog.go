@@ -235,47 +235,14 @@ func (t *tx) SaveComputation(ctx context.Context, c *engine.Computation, version
 }
 
 func (t *tx) saveVersion(ctx context.Context, computation int64, v *engine.Version, now time.Time) error {
-	// An edit that still waits for its backfill is replaced by the next one.
-	_, err := t.Exec(ctx, `
-		DELETE FROM version_leaves r USING computations c
-		WHERE c.computation_id = r.computation_id AND r.computation_id = $1 AND r.version > c.version`, computation)
-	if err != nil {
-		return err
-	}
 	class := query.Realtime
 	if v.Scheduled() {
 		class = query.Scheduled
 	}
-	_, err = t.Exec(ctx, `
+	_, err := t.Exec(ctx, `
 		INSERT INTO computation_versions (computation_id, version, query, class, schedule, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6)`, computation, v.Number, v.Definition.Text(), string(class), v.Schedule, now)
-	if err != nil {
-		return err
-	}
-	for text, l := range v.Leaves {
-		var since *time.Time
-		if !l.Since.IsZero() {
-			since = &l.Since
-		}
-		// Its states stand under the number of the event, which may never have come.
-		_, err := t.Exec(ctx, `INSERT INTO event_names (name) VALUES ($1) ON CONFLICT (name) DO NOTHING`, l.Event)
-		if err != nil {
-			return err
-		}
-		var id int64
-		err = t.QueryRow(ctx, `
-			INSERT INTO leaves (text, schedule, since_seq, since) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (text, schedule, since_seq, coalesce(since, 'epoch')) DO UPDATE SET text = excluded.text
-			RETURNING leaf_id`, text, l.Schedule, l.SinceSeq, since).Scan(&id)
-		if err != nil {
-			return err
-		}
-		_, err = t.Exec(ctx, `INSERT INTO version_leaves (computation_id, version, leaf_id) VALUES ($1, $2, $3)`, computation, v.Number, id)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }
 
 // saveConnections makes the connections of a computation what they are to be.

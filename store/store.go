@@ -159,12 +159,6 @@ func (t *tx) ShareGate(ctx context.Context) error {
 	return err
 }
 
-// CloseGate implements engine.Tx.
-func (t *tx) CloseGate(ctx context.Context) error {
-	_, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(gateLock))
-	return err
-}
-
 // ShareCatalog implements engine.Tx.
 func (t *tx) ShareCatalog(ctx context.Context) error {
 	_, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, int64(catalogLock))
@@ -174,16 +168,57 @@ func (t *tx) ShareCatalog(ctx context.Context) error {
 // CloseCatalog implements engine.Tx. The gate comes last: while it waits for slots and
 // backfills, ingestion goes on.
 func (t *tx) CloseCatalog(ctx context.Context) error {
-	if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(catalogLock)); err != nil {
-		return err
+	for _, lock := range []int64{catalogLock, gateLock} {
+		if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, lock); err != nil {
+			return err
+		}
 	}
-	return t.CloseGate(ctx)
+	return nil
 }
+
+// cutPoll is how often CleanCut looks whether those it waits for are done.
+const cutPoll = 5 * time.Millisecond
+
+// CleanCut implements engine.Repository. Whoever has drawn a place up to the last one holds
+// the gate still, or is done: so it is enough to wait for those who hold it now. To close
+// the gate instead would stop ingestion, for as long as the slowest of them waits for
+// a profile that a slot holds.
+func (s *Store) CleanCut(ctx context.Context) (int64, error) {
+	var cut int64
+	if err := s.pool.QueryRow(ctx, lastSeq, seqBlock).Scan(&cut); err != nil {
+		return 0, fmt.Errorf("read the last place in the order of arrival: %w", err)
+	}
+	within, err := s.ingesting(ctx, nil)
+	for err == nil && len(within) > 0 {
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(cutPoll):
+		}
+		within, err = s.ingesting(ctx, within)
+	}
+	return cut, err
+}
+
+// ingesting lists the transactions that hold the gate, of these if any are given.
+func (s *Store) ingesting(ctx context.Context, these []string) ([]string, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT virtualtransaction FROM pg_locks
+		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+			AND classid::bigint = $1 AND objid::bigint = $2 AND objsubid = 1 AND granted AND ($3::text[] IS NULL OR virtualtransaction = ANY($3))`,
+		int64(gateLock)>>32, int64(gateLock)&(1<<32-1), these)
+	if err != nil {
+		return nil, fmt.Errorf("look for those who are ingesting: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+const lastSeq = `SELECT CASE WHEN is_called THEN last_value + $1 - 1 ELSE 0 END FROM event_seq`
 
 // LastSeq implements engine.Tx.
 func (t *tx) LastSeq(ctx context.Context) (int64, error) {
 	var last int64
-	err := t.QueryRow(ctx, `SELECT CASE WHEN is_called THEN last_value + $1 - 1 ELSE 0 END FROM event_seq`, seqBlock).Scan(&last)
+	err := t.QueryRow(ctx, lastSeq, seqBlock).Scan(&last)
 	return last, err
 }
 
