@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -73,8 +74,8 @@ func New(c Config) (*Deliverer, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	defaultTo(&c.LeaseTTL, DefaultLeaseTTL)
-	defaultTo(&c.Grace, DefaultGrace)
+	c.LeaseTTL = cmp.Or(c.LeaseTTL, DefaultLeaseTTL)
+	c.Grace = cmp.Or(c.Grace, DefaultGrace)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -56,22 +57,16 @@ type Pace struct {
 
 // withDefaults fills in what is not set.
 func (p Pace) withDefaults() Pace {
-	defaultTo(&p.Batch, DefaultBatch)
-	defaultTo(&p.Window, 5*p.Batch)
-	defaultTo(&p.Concurrency, DefaultConcurrency)
-	defaultTo(&p.FirstDelay, DefaultFirstDelay)
-	defaultTo(&p.LongestDelay, max(p.FirstDelay, DefaultLongestDelay))
-	defaultTo(&p.Settle, DefaultSettle)
-	defaultTo(&p.GiveUpAge, DefaultGiveUpAge)
-	defaultTo(&p.GiveUpAttempts, DefaultGiveUpAttempts)
+	p.Batch = cmp.Or(p.Batch, DefaultBatch)
+	p.Window = cmp.Or(p.Window, 5*p.Batch)
+	p.Concurrency = cmp.Or(p.Concurrency, DefaultConcurrency)
+	p.FirstDelay = cmp.Or(p.FirstDelay, DefaultFirstDelay)
+	p.LongestDelay = cmp.Or(p.LongestDelay, max(p.FirstDelay, DefaultLongestDelay))
+	p.Settle = cmp.Or(p.Settle, DefaultSettle)
+	p.GiveUpAge = cmp.Or(p.GiveUpAge, DefaultGiveUpAge)
+	p.GiveUpAttempts = cmp.Or(p.GiveUpAttempts, DefaultGiveUpAttempts)
 	p.Settle = max(p.Settle, 0)
 	return p
-}
-
-func defaultTo[T int | time.Duration](field *T, value T) {
-	if *field == 0 {
-		*field = value
-	}
 }
 
 // Validate reports every field that is out of range.

@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -12,124 +11,6 @@ import (
 	"muster/engine"
 	"muster/event"
 )
-
-// process is a running Deliverer in a test. Its link to the queue can be cut, as
-// by a crash.
-type process struct {
-	link *link
-	stop context.CancelFunc
-	done chan struct{}
-}
-
-// start runs a deliverer inside a synctest bubble.
-func start(t testing.TB, q *memQueue, owner string, ts ...Target) *process {
-	t.Helper()
-	return startOn(t, &link{memQueue: q}, owner, ts...)
-}
-
-// startOn is start with a link that a test has prepared.
-func startOn(t testing.TB, l *link, owner string, ts ...Target) *process {
-	t.Helper()
-	p := &process{link: l, done: make(chan struct{})}
-	d, err := New(Config{
-		Queue: p.link, Targets: targets(ts...), Owner: owner, Now: time.Now, Random: func() float64 { return 0.5 },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	p.stop = stop
-	go func() {
-		defer close(p.done)
-		if err := d.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	}()
-	return p
-}
-
-func (p *process) end() {
-	p.stop()
-	<-p.done
-}
-
-// crash cuts the process off: nothing that it still does reaches the queue.
-func (p *process) crash() {
-	p.link.dead.Store(true)
-	p.end()
-}
-
-var errCut = errors.New("the process is dead")
-
-// link is a process's connection to the queue.
-type link struct {
-	*memQueue
-	dead atomic.Bool
-	// fault may make a call fail, before it is applied or, with its answer lost,
-	// after; nil: never.
-	fault func(op string) (before, after error)
-}
-
-func (l *link) try(op string, do func() error) error {
-	if l.dead.Load() {
-		return errCut
-	}
-	var before, after error
-	if l.fault != nil {
-		before, after = l.fault(op)
-	}
-	if before != nil {
-		return before
-	}
-	if err := do(); err != nil {
-		return err
-	}
-	return after
-}
-
-func (l *link) Acquire(ctx context.Context, c Claim) (leases []Lease, err error) {
-	err = l.try("acquire", func() error { leases, err = l.memQueue.Acquire(ctx, c); return err })
-	if err != nil {
-		return nil, err
-	}
-	return leases, nil
-}
-
-func (l *link) Release(ctx context.Context, leases []Lease) error {
-	return l.try("release", func() error { return l.memQueue.Release(ctx, leases) })
-}
-
-func (l *link) Read(ctx context.Context, lane Lane, after int64, limit int) (entries []Entry, err error) {
-	err = l.try("read", func() error { entries, err = l.memQueue.Read(ctx, lane, after, limit); return err })
-	if err != nil {
-		return nil, err
-	}
-	return entries, nil
-}
-
-func (l *link) MarkInFlight(ctx context.Context, lease Lease, seqs []int64) error {
-	return l.try("mark", func() error { return l.memQueue.MarkInFlight(ctx, lease, seqs) })
-}
-
-func (l *link) Commit(ctx context.Context, lease Lease, p Progress) error {
-	return l.try("commit", func() error { return l.memQueue.Commit(ctx, lease, p) })
-}
-
-func (l *link) Barriers(ctx context.Context, destination string, ids []string) (states map[string]BarrierState, err error) {
-	err = l.try("barriers", func() error { states, err = l.memQueue.Barriers(ctx, destination, ids); return err })
-	if err != nil {
-		return nil, err
-	}
-	return states, nil
-}
-
-func (l *link) Wait(ctx context.Context) (lanes []Lane, err error) {
-	err = l.try("wait", func() error { lanes, err = l.memQueue.Wait(ctx); return err })
-	if err != nil {
-		return nil, err
-	}
-	return lanes, nil
-}
 
 func TestRunDeliversWhatIsAppended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -192,26 +73,6 @@ func TestConcurrencyIsPerDestination(t *testing.T) {
 			t.Errorf("8 lanes by 2 took %v with %d at once, want 4s with 2", got, most.Load())
 		}
 		p.end()
-	})
-}
-
-func TestDeadProcessIsReplacedWithinItsLease(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q, s := newMemQueue(4, "mp"), newShop(t)
-		target := Target{Name: "mp", Destination: s}
-		first := start(t, q, "first", target)
-		synctest.Wait()
-		second := start(t, q, "second", target)
-		first.crash()
-		died := time.Now()
-		q.append("mp", "c1", "m1", true, time.Now())
-		for len(s.messages()) == 0 {
-			time.Sleep(100 * time.Millisecond)
-		}
-		if got := time.Since(died); got > DefaultLeaseTTL+DefaultLeaseTTL/3+100*time.Millisecond {
-			t.Errorf("the dead process's lanes were taken over after %v", got)
-		}
-		second.end()
 	})
 }
 
@@ -295,99 +156,6 @@ func TestStopIsBounded(t *testing.T) {
 	})
 }
 
-func TestCrashWhileSendingParksWhatMustNotBeRepeated(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q, s := newMemQueue(4, "mp"), newShop(t)
-		target := Target{Name: "mp", Destination: s}
-		dying := &link{memQueue: q}
-		s.during = func(context.Context, []*event.Call) { dying.dead.Store(true) } // then it is applied
-		q.append("mp", "c1", "once", false, time.Now())
-		q.append("mp", "c1", "often", true, time.Now())
-		p := startOn(t, dying, "first", target)
-		synctest.Wait()
-		p.end()
-		if got := s.messages(); len(got) != 2 {
-			t.Fatalf("applied: %v", got)
-		}
-		s.during = nil
-		p = start(t, q, "second", target)
-		time.Sleep(2 * DefaultLeaseTTL)
-		p.end()
-		_, uncertain := q.letters("mp")
-		if len(uncertain) != 1 || uncertain[0].Entry.Call.MessageID != "once" || uncertain[0].Code != CodeInterrupted {
-			t.Errorf("uncertain: %+v", uncertain)
-		}
-		if got := fmt.Sprint(s.messages()); got != "[once often often]" {
-			t.Errorf("applied: %v", got)
-		}
-		if open := q.open("mp"); len(open) > 0 {
-			t.Errorf("open: %v", open)
-		}
-	})
-}
-
-func TestLostAnswerOfACommitSendsNothingTwice(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q, s := newMemQueue(4, "mp"), newShop(t)
-		var failures atomic.Int64
-		unsteady := &link{memQueue: q, fault: func(op string) (before, after error) {
-			if op != "commit" {
-				return nil, nil
-			}
-			switch failures.Add(1) {
-			case 1:
-				return errors.New("connection refused"), nil
-			case 2:
-				return nil, errors.New("connection reset")
-			}
-			return nil, nil
-		}}
-		p := startOn(t, unsteady, "one", Target{Name: "mp", Destination: s})
-		q.append("mp", "c1", "m1", false, time.Now())
-		time.Sleep(time.Minute)
-		p.end()
-		if got := fmt.Sprint(s.messages()); got != "[m1]" {
-			t.Errorf("applied: %v", got)
-		}
-		if _, uncertain := q.letters("mp"); len(uncertain) > 0 {
-			t.Errorf("uncertain: %v", uncertain)
-		}
-		if open := q.open("mp"); len(open) > 0 {
-			t.Errorf("open: %v", open)
-		}
-	})
-}
-
-// A process that was suspended for longer than its lease wakes up in the belief
-// that it still holds the lane.
-func TestSuspendedProcessIsFenced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q, s := newMemQueue(1, "mp"), newShop(t)
-		target := Target{Name: "mp", Destination: s}
-		var asleep atomic.Bool
-		first := startOn(t, &link{memQueue: q, fault: func(string) (before, after error) {
-			for asleep.Load() {
-				time.Sleep(time.Second)
-			}
-			return nil, nil
-		}}, "first", target)
-		synctest.Wait()
-		asleep.Store(true)
-		for i := range 5 {
-			q.append("mp", "c0", fmt.Sprint("m", i), false, time.Now())
-		}
-		second := start(t, q, "second", target)
-		time.Sleep(2 * DefaultLeaseTTL)
-		second.end()
-		asleep.Store(false)
-		time.Sleep(2 * DefaultLeaseTTL)
-		first.end()
-		if got := fmt.Sprint(s.messages()); got != "[m0 m1 m2 m3 m4]" {
-			t.Errorf("applied: %v", got)
-		}
-	})
-}
-
 func TestHaltedDestinationIsProbedWhenResumed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, s := newMemQueue(4, "mp"), newShop(t)
@@ -433,71 +201,6 @@ func TestBarrierAcrossProcesses(t *testing.T) {
 		}
 		first.end()
 		second.end()
-	})
-}
-
-// A process that is cut off from the queue must not go on sending what another
-// process may be sending by now.
-func TestSendEndsWithTheLease(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q, s := newMemQueue(4, "mp"), newShop(t)
-		var cut atomic.Bool
-		var ended time.Time
-		s.during = func(ctx context.Context, _ []*event.Call) {
-			if ended.IsZero() {
-				<-ctx.Done()
-				ended = time.Now()
-			}
-		}
-		p := startOn(t, &link{memQueue: q, fault: func(string) (before, after error) {
-			if cut.Load() {
-				return errors.New("connection refused"), nil
-			}
-			return nil, nil
-		}}, "one", Target{Name: "mp", Destination: s})
-		q.append("mp", "c1", "m1", true, time.Now())
-		time.Sleep(time.Minute)
-		cut.Store(true)
-		begin := time.Now()
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if got := ended.Sub(begin); got <= 0 || got > DefaultLeaseTTL {
-			t.Errorf("the Send ended %v after the last renewal could fail, want at most %v", got, DefaultLeaseTTL)
-		}
-		cut.Store(false)
-		time.Sleep(time.Minute)
-		if got := fmt.Sprint(s.messages()); got != "[m1]" {
-			t.Errorf("applied when the queue came back: %v", got)
-		}
-		p.end()
-	})
-}
-
-// A mark whose answer got lost must not outlive an orderly stop: the next process
-// would park a call that was never sent.
-func TestStopBetweenMarkAndSendLeavesNoMark(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q, s := newMemQueue(4, "mp"), newShop(t)
-		marked := make(chan struct{}, 1)
-		p := startOn(t, &link{memQueue: q, fault: func(op string) (before, after error) {
-			if op == "mark" {
-				marked <- struct{}{}
-				return nil, errors.New("connection reset")
-			}
-			return nil, nil
-		}}, "one", Target{Name: "mp", Destination: s})
-		q.append("mp", "c1", "m1", false, time.Now())
-		<-marked
-		p.end()
-		p = start(t, q, "two", Target{Name: "mp", Destination: s})
-		synctest.Wait()
-		p.end()
-		if _, uncertain := q.letters("mp"); len(uncertain) > 0 {
-			t.Errorf("uncertain: %v", uncertain)
-		}
-		if got := fmt.Sprint(s.messages()); got != "[m1]" {
-			t.Errorf("applied: %v", got)
-		}
 	})
 }
 

@@ -2,170 +2,18 @@ package ingest
 
 import (
 	"bytes"
-	"compress/gzip"
-	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"muster/event"
 )
-
-var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-
-// site is a running API with what stands around it.
-type site struct {
-	*memory
-	*notebook
-	url       string
-	collector *Collector
-	server    *httptest.Server
-	clock     atomic.Int64 // nanoseconds since noon
-	stop      func()       // ends the collector and waits for it
-}
-
-// open starts a site that ends with the test. The options change its configuration
-// and its sink before it starts.
-func open(t *testing.T, options ...func(*Config, *CollectorConfig, *memory)) *site {
-	t.Helper()
-	s := &site{memory: &memory{}, notebook: &notebook{}}
-	cfg := Config{
-		Sources: keys{
-			"wk1": {ID: 1, Name: "shop", Rate: 1e6}, "wk2": {ID: 2, Name: "app"},
-			"slow": {ID: 3, Name: "slow", Rate: 0.5},
-		},
-		Recorder: s.notebook,
-		Now:      func() time.Time { return noon.Add(time.Duration(s.clock.Load())) },
-	}
-	collecting := CollectorConfig{Wait: time.Millisecond}
-	for _, o := range options {
-		o(&cfg, &collecting, s.memory)
-	}
-	s.collector = NewCollector(s.memory, collecting)
-	cfg.Collector = s.collector
-	api, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.server = httptest.NewUnstartedServer(api)
-	Harden(s.server.Config)
-	s.server.Start()
-	s.url = s.server.URL
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.collector.Run(ctx) }()
-	s.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() {
-		s.server.Close()
-		s.stop()
-		transport.CloseIdleConnections()
-	})
-	return s
-}
-
-// transport is http.DefaultTransport that keeps a connection for each of many clients.
-var transport = &http.Transport{MaxIdleConnsPerHost: 100}
-
-// got is what a request came back with.
-type got struct {
-	status int
-	header http.Header
-	body   string
-}
-
-// code is the error code in the body, "" for success.
-func (g got) code(t *testing.T) event.Code {
-	t.Helper()
-	var a struct {
-		Success bool
-		Error   struct {
-			Code, Message, Field string
-		}
-	}
-	if err := json.Unmarshal([]byte(g.body), &a); err != nil {
-		t.Fatalf("answer %q: %v", g.body, err)
-	}
-	if a.Success != (a.Error.Code == "") {
-		t.Fatalf("answer %q contradicts itself", g.body)
-	}
-	return event.Code(a.Error.Code)
-}
-
-// send makes a request with header lines like "Name: value".
-func (s *site) send(t *testing.T, method, path string, body io.Reader, header ...string) got {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, h := range header {
-		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
-	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got{resp.StatusCode, resp.Header, string(text)}
-}
-
-func basic(key string) string {
-	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(key+":"))
-}
-
-// post sends a body with the key of the first source.
-func (s *site) post(t *testing.T, path, body string, header ...string) got {
-	t.Helper()
-	return s.send(t, http.MethodPost, path, strings.NewReader(body), append([]string{basic("wk1")}, header...)...)
-}
-
-// expect fails unless the answer has the status and the code.
-func expect(t *testing.T, g got, status int, code event.Code) {
-	t.Helper()
-	if g.status != status || g.code(t) != code {
-		t.Fatalf("answer %d %s, want %d with code %q", g.status, g.body, status, code)
-	}
-}
-
-var zippers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
-
-func zip(text string) string {
-	var b bytes.Buffer
-	z := zippers.Get().(*gzip.Writer)
-	defer zippers.Put(z)
-	z.Reset(&b)
-	_, _ = io.WriteString(z, text)
-	_ = z.Close()
-	return b.String()
-}
-
-func visit(id string) string {
-	return fmt.Sprintf(`{"type":"page","userId":"u","messageId":%q}`, id)
-}
-
-func batch(messages ...string) string {
-	return `{"batch":[` + strings.Join(messages, ",") + `]}`
-}
 
 func TestEveryEndpointStores(t *testing.T) {
 	s := open(t)
@@ -429,62 +277,6 @@ func TestMethodsAndPaths(t *testing.T) {
 	}
 }
 
-func TestBrowsers(t *testing.T) {
-	s := open(t)
-	for _, path := range []string{"/v1/t", "/v1/batch", "/v1/m", "/v1/projects/wk1/settings", "/v1/pixel/track"} {
-		g := s.send(t, http.MethodOptions, path, nil, "Origin: https://shop.test",
-			"Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,content-type")
-		want := map[string]string{
-			"Access-Control-Allow-Origin":   "*",
-			"Access-Control-Allow-Methods":  "GET, POST, OPTIONS",
-			"Access-Control-Allow-Headers":  "authorization, content-type, x-retry-count",
-			"Access-Control-Max-Age":        "86400",
-			"Access-Control-Expose-Headers": "Retry-After, X-RateLimit-Reset",
-		}
-		if g.status != http.StatusNoContent || g.body != "" {
-			t.Errorf("OPTIONS %s: %d %q", path, g.status, g.body)
-		}
-		for name, value := range want {
-			if g.header.Get(name) != value {
-				t.Errorf("OPTIONS %s: %s is %q", path, name, g.header.Get(name))
-			}
-		}
-	}
-	for name, g := range map[string]got{
-		"success": s.post(t, "/v1/page", visit("m")),
-		"refused": s.post(t, "/v1/page", `{`),
-		"no key":  s.send(t, http.MethodPost, "/v1/page", strings.NewReader(visit("m"))),
-	} {
-		if g.header.Get("Access-Control-Allow-Origin") != "*" || g.header.Get("Content-Type") != "application/json" {
-			t.Errorf("%s: %v", name, g.header)
-		}
-	}
-}
-
-func TestSettings(t *testing.T) {
-	s := open(t)
-	g := s.send(t, http.MethodGet, "/v1/projects/wk1/settings", nil)
-	host := strings.TrimPrefix(s.url, "http://")
-	want := `{"integrations":{"Segment.io":{"apiKey":"wk1","apiHost":"` + host + `/v1","protocol":"http","unbundledIntegrations":[],"addBundledMetadata":true}},` +
-		`"plan":{"track":{"__default":{"enabled":true,"integrations":{}}}},"metrics":{"sampleRate":0}}`
-	if g.status != 200 || g.body != want || g.header.Get("Cache-Control") != "public, max-age=120" {
-		t.Errorf("settings %d %v\n got %s\nwant %s", g.status, g.header, g.body, want)
-	}
-	if g := s.send(t, http.MethodGet, "/v1/projects/wk1/settings", nil, "X-Forwarded-Proto: https"); !strings.Contains(g.body, `"protocol":"https"`) {
-		t.Errorf("behind a proxy: %s", g.body)
-	}
-	expect(t, s.send(t, http.MethodGet, "/v1/projects/nope/settings", nil), 404, CodeInvalidWriteKey)
-	expect(t, s.send(t, http.MethodGet, "/v1/projects/broken/settings", nil), 503, CodeUnavailable)
-
-	fixed := open(t, func(c *Config, _ *CollectorConfig, _ *memory) {
-		c.PublicURL, c.LenientAuth = "https://events.shop.test/seg/", true
-	})
-	if g := fixed.send(t, http.MethodGet, "/v1/projects/nope/settings", nil); g.status != 200 ||
-		!strings.Contains(g.body, `"apiHost":"events.shop.test/seg/v1","protocol":"https"`) {
-		t.Errorf("public address: %d %s", g.status, g.body)
-	}
-}
-
 func TestNewRefusesBadConfigurations(t *testing.T) {
 	now := func() time.Time { return noon }
 	collector := NewCollector(&memory{}, CollectorConfig{})
@@ -497,46 +289,5 @@ func TestNewRefusesBadConfigurations(t *testing.T) {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-	}
-}
-
-func TestPixel(t *testing.T) {
-	s := open(t)
-	call := `{"writeKey":"wk2","userId":"u>?","event":"Email Opened","messageId":"%s","properties":{"subject":"Daily"}}`
-	std := base64.StdEncoding.EncodeToString(fmt.Appendf(nil, call, "std"))
-	for name, query := range map[string]string{
-		"std, raw":     "data=" + std,
-		"url alphabet": "data=" + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, call, "url")),
-		"plain": "writeKey=wk2&userId=user_1&event=Email%20Opened&messageId=plain&properties.subject=The+Daily" +
-			"&properties.a.b=c&properties.subject.x=lost",
-		"no base64":  "data=%%%",
-		"not JSON":   "data=" + base64.StdEncoding.EncodeToString([]byte("{")),
-		"no key":     "userId=u&event=E",
-		"wrong key":  "writeKey=nope&userId=u&event=E",
-		"no event":   "writeKey=wk2&userId=u",
-		"bad UTF-8":  "writeKey=wk2&userId=%ff&event=E",
-		"no query":   "",
-		"key broken": "writeKey=broken&userId=u&event=E",
-	} {
-		g := s.send(t, http.MethodGet, "/v1/pixel/track?"+query, nil)
-		if g.status != 200 || g.header.Get("Content-Type") != "image/gif" || g.body != pixelGIF || g.header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: %d %v %q", name, g.status, g.header, g.body)
-		}
-	}
-	ids := s.messageIDs()
-	slices.Sort(ids)
-	if !slices.Equal(ids, []string{"plain", "std", "url"}) {
-		t.Fatalf("stored %v", ids)
-	}
-	for _, it := range s.stored {
-		if it.SourceID != 2 || it.Call.Event != "Email Opened" {
-			t.Errorf("stored %+v", it.Call)
-		}
-		if it.Call.MessageID == "plain" && string(it.Call.Properties) != `{"a":{"b":"c"},"subject":"The Daily"}` {
-			t.Errorf("properties %s", it.Call.Properties)
-		}
-	}
-	if g := s.send(t, http.MethodHead, "/v1/pixel/track?data="+std, nil); g.status != 200 || g.body != "" {
-		t.Errorf("HEAD: %d %q", g.status, g.body)
 	}
 }

@@ -115,9 +115,10 @@ func (c *Collector) enqueue(s *submission) error {
 	return nil
 }
 
-// Run, which is called once, stores what is submitted until ctx ends. It then takes no more, stores what it
-// has, and returns; after the time in CollectorConfig.Drain it gives up on the rest
-// and says so. Stop the HTTP server first, so that its requests find the collector open.
+// Run, which is called once, stores what is submitted until ctx ends. It then takes no
+// more, stores what it has, and returns; after the time in CollectorConfig.Drain it
+// gives up on the rest and says so. Stop the HTTP server first, so that its requests
+// find the collector open.
 func (c *Collector) Run(ctx context.Context) error {
 	storing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

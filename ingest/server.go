@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 )
@@ -17,16 +18,9 @@ const (
 
 // Harden sets the limits above where the server has none.
 func Harden(s *http.Server) {
-	defaultTo(&s.ReadHeaderTimeout, ReadHeaderTimeout)
-	defaultTo(&s.ReadTimeout, ReadTimeout)
-	defaultTo(&s.WriteTimeout, WriteTimeout)
-	defaultTo(&s.IdleTimeout, IdleTimeout)
-	defaultTo(&s.MaxHeaderBytes, MaxHeaderBytes)
-}
-
-func defaultTo[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
+	s.ReadHeaderTimeout = cmp.Or(s.ReadHeaderTimeout, ReadHeaderTimeout)
+	s.ReadTimeout = cmp.Or(s.ReadTimeout, ReadTimeout)
+	s.WriteTimeout = cmp.Or(s.WriteTimeout, WriteTimeout)
+	s.IdleTimeout = cmp.Or(s.IdleTimeout, IdleTimeout)
+	s.MaxHeaderBytes = cmp.Or(s.MaxHeaderBytes, MaxHeaderBytes)
 }

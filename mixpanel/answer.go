@@ -1,6 +1,7 @@
 package mixpanel
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -168,7 +169,7 @@ func place(f *failedRecord, messages []Message) (int, bool) {
 	if f.Index != nil {
 		return *f.Index, *f.Index >= 0 && *f.Index < len(messages)
 	}
-	id := or(f.InsertID, f.InsertID2)
+	id := cmp.Or(f.InsertID, f.InsertID2)
 	for i := range messages {
 		if id != "" && messages[i].InsertID == id {
 			return i, true

@@ -1,6 +1,7 @@
 package mixpanel
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -34,9 +35,6 @@ func Passed(findings []Finding) bool {
 	return true
 }
 
-// checkPlan is what a check needs to know of the settings.
-type checkPlan struct{ s Settings }
-
 // bogus is a project token that can not exist: what proves that tokens are looked at.
 const bogus = "muster-check-no-such-project"
 
@@ -44,20 +42,20 @@ const bogus = "muster-check-no-such-project"
 // it sends empty lists of events to /import, which authenticates them and stores nothing. The
 // rest of the findings names what can not be proven and the traps that Mixpanel is silent about.
 func (d *Destination) Check(ctx context.Context) []Finding {
-	s := &d.check.s
+	s := &d.settings
 	_, _, kind := s.credentials()
 	findings := d.checkToken(ctx)
 	if kind != withToken {
 		user, pass, _ := s.credentials()
 		findings = append(findings, d.client.probeFinding(ctx, string(kind), user, pass))
 	}
-	return append(findings, d.check.warnings()...)
+	return append(findings, s.warnings()...)
 }
 
 // checkToken proves the project token, by which profiles are addressed whatever /import is
 // authenticated with. A control with a token that can not exist shows whether the answer means anything.
 func (d *Destination) checkToken(ctx context.Context) []Finding {
-	s := &d.check.s
+	s := &d.settings
 	token := d.client.probeFinding(ctx, "project token", s.Token.Reveal(), "")
 	if token.Standing != Proven {
 		return []Finding{token}
@@ -104,8 +102,7 @@ func sentence(text string) string {
 }
 
 // warnings are the findings that follow from the settings alone.
-func (p *checkPlan) warnings() []Finding {
-	s := &p.s
+func (s *Settings) warnings() []Finding {
 	var findings []Finding
 	add := func(subject string, standing Standing, text string) {
 		findings = append(findings, Finding{subject, standing, text})
@@ -120,12 +117,12 @@ func (p *checkPlan) warnings() []Finding {
 	}
 	add("profiles", Unprovable, "Mixpanel answers success to profile updates with an unknown token or of another region. "+
 		"After the first delivery, look for a changed profile in Mixpanel.")
-	switch or(s.IDMerge, MergeLegacy) {
+	switch cmp.Or(s.IDMerge, MergeLegacy) {
 	case MergeSimplified:
 		add("id merge", Unprovable, "id_merge is simplified. In a project with original or legacy id merge, anonymous profiles "+
 			`would be kept under "$device:" ids that nothing else uses: compare with Identity Merge in Mixpanel's project settings.`)
 	default:
-		add("id merge", Unprovable, "id_merge is "+or(s.IDMerge, MergeLegacy)+". A project with simplified id merge, the default of projects "+
+		add("id merge", Unprovable, "id_merge is "+cmp.Or(s.IDMerge, MergeLegacy)+". A project with simplified id merge, the default of projects "+
 			"made since April 2024, refuses identity events: compare with Identity Merge in Mixpanel's project settings.")
 	}
 	if len(s.GroupIdentifierTraits) > 0 {

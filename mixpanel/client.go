@@ -2,6 +2,7 @@ package mixpanel
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
@@ -59,18 +60,18 @@ func NewClient(s Settings, client *http.Client) (*Client, error) {
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 	c := &Client{
-		http: &own, base: s.base(), timeout: time.Duration(or(s.RequestTimeout, Duration(30*time.Second))),
-		maxEvents: or(s.MaxEventsPerRequest, maxRecords), maxProfiles: or(s.MaxProfilesPerRequest, 200),
-		maxBytes: or(s.MaxRequestBytes, 2_000_000),
+		http: &own, base: s.base(), timeout: time.Duration(cmp.Or(s.RequestTimeout, Duration(30*time.Second))),
+		maxEvents: cmp.Or(s.MaxEventsPerRequest, maxRecords), maxProfiles: cmp.Or(s.MaxProfilesPerRequest, 200),
+		maxBytes: cmp.Or(s.MaxRequestBytes, 2_000_000),
 	}
 	c.user, c.pass, _ = s.credentials()
 	c.query = map[Endpoint]string{}
 	for _, e := range [...]Endpoint{Import, Track, Engage, Groups} {
 		c.query[e] = queryOf(&s, e).Encode()
 	}
-	perSecond := or(s.EventsPerSecond, 25_000)
+	perSecond := cmp.Or(s.EventsPerSecond, 25_000)
 	c.events = rate.NewLimiter(rate.Limit(perSecond), max(perSecond, c.maxEvents))
-	bytesPerSecond := or(s.BytesPerMinute, 1_800_000_000) / 60
+	bytesPerSecond := cmp.Or(s.BytesPerMinute, 1_800_000_000) / 60
 	c.bytes = rate.NewLimiter(rate.Limit(bytesPerSecond), max(bytesPerSecond, c.maxBytes))
 
 	var hidden []string

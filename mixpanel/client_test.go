@@ -1,6 +1,7 @@
 package mixpanel
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -76,7 +77,7 @@ func status(code int) func(http.ResponseWriter, seen, int) {
 
 func newClient(t *testing.T, s Settings) *Client {
 	t.Helper()
-	s.Token = Secret(or(string(s.Token), "tok_demo"))
+	s.Token = Secret(cmp.Or(string(s.Token), "tok_demo"))
 	c, err := NewClient(s, nil)
 	if err != nil {
 		t.Fatal(err)

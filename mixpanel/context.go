@@ -239,36 +239,6 @@ func (n *contextName) applies(p platform) bool {
 	return n.platform == unknownPlatform || n.platform == p
 }
 
-// pick is the member of object with that name, or nil.
-func pick(object []byte, name string) []byte {
-	if !isObject(object) {
-		return nil
-	}
-	var m member
-	for r := readObject(object); r.next(&m); {
-		if string(m.name) == name {
-			return m.value
-		}
-	}
-	return nil
-}
-
-// scalar is value, unless it is null, empty text, a list or an object.
-func scalar(value []byte) []byte {
-	if isNull(value) || isList(value) || isObject(value) || string(value) == `""` {
-		return nil
-	}
-	return value
-}
-
-// filledString is value if it is text that is not empty.
-func filledString(value []byte) []byte {
-	if isString(value) && string(value) != `""` {
-		return value
-	}
-	return nil
-}
-
 var noLocation = []byte("0")
 
 // locatable reads an IP address: text, or 0 for "do not locate"; nil when there is none.

@@ -17,13 +17,13 @@ import (
 // order is kept within one [Destination.Send] only: who calls it concurrently must not
 // do so with calls of the same profile.
 type Destination struct {
-	mapper  *Mapper
-	client  *Client
-	settle  time.Duration
-	idMerge string
-	links   links
-	check   checkPlan
-	warned  [len(warningNames)]atomic.Uint64
+	mapper   *Mapper
+	client   *Client
+	settle   time.Duration
+	idMerge  string
+	links    links
+	settings Settings // as they were given
+	warned   [len(warningNames)]atomic.Uint64
 }
 
 // NewDestination prepares a destination; the error is that of [Settings.Validate]. For
@@ -37,7 +37,7 @@ func NewDestination(s Settings, client *http.Client) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Destination{mapper: mapper, client: c, settle: s.settle(), idMerge: mapper.idMerge, check: checkPlan{s}}, nil
+	return &Destination{mapper: mapper, client: c, settle: s.settle(), idMerge: mapper.idMerge, settings: s}, nil
 }
 
 // Warned counts the messages with each warning since the start, by the names of

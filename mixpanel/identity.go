@@ -3,7 +3,6 @@ package mixpanel
 import (
 	"crypto/sha1" // what a version 5 UUID is made of
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -60,46 +59,6 @@ func personOf(c *event.Call, simplified bool) (person, *Rejection) {
 		p.distinctID = devicePrefix + p.device
 	}
 	return p, nil
-}
-
-// maxAge is the age of a call in years from which on it is refused.
-const maxAge = 5
-
-// maxAhead is how far in the future Mixpanel accepts an event.
-const maxAhead = time.Hour
-
-// momentOf is when a call happened. A time in the future is replaced by the time of
-// receipt: the answer must not change between two attempts, or Mixpanel would
-// count the event twice.
-func momentOf(c *event.Call, now time.Time) (time.Time, Warnings) {
-	at := c.Timestamp
-	for _, fallback := range [...]time.Time{c.OriginalTimestamp, c.ReceivedAt, now} {
-		if !at.IsZero() {
-			break
-		}
-		at = fallback
-	}
-	received := c.ReceivedAt
-	if received.IsZero() {
-		received = now
-	}
-	if at.Sub(received) > maxAhead {
-		return received, WarnFutureTime
-	}
-	return at, 0
-}
-
-// tooOld is the rejection of a call that happened more than five years before now, or nil.
-func tooOld(at, now time.Time) *Rejection {
-	// Cheap for the usual case: five years have 1,826 days or more.
-	if now.Sub(at) < maxAge*365*24*time.Hour || !at.Before(now.UTC().AddDate(-maxAge, 0, 0)) {
-		return nil
-	}
-	r := reject(CodeTooOld, "Timestamp must be within the last 5 years")
-	if at.UTC().Year() == 1970 {
-		r.Hint = "the year is 1970: the client sent something other than a time"
-	}
-	return r
 }
 
 // DefaultInsertIDNamespace is the namespace of $insert_id: the version 5 UUID of

@@ -1,6 +1,7 @@
 package mixpanel
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -43,8 +44,8 @@ func NewMapper(s Settings) (*Mapper, error) {
 	m := &Mapper{
 		token:       appendString(nil, s.Token.Reveal()),
 		projectID:   s.ProjectID,
-		namespace:   uuid.MustParse(or(s.InsertIDNamespace, DefaultInsertIDNamespace)),
-		idMerge:     or(s.IDMerge, MergeLegacy),
+		namespace:   uuid.MustParse(cmp.Or(s.InsertIDNamespace, DefaultInsertIDNamespace)),
+		idMerge:     cmp.Or(s.IDMerge, MergeLegacy),
 		autoTrack:   s.EventEndpoint == EventsAuto,
 		people:      orTrue(s.People),
 		allTraits:   orTrue(s.SetAllTraitsByDefault),

@@ -1,6 +1,7 @@
 package mixpanel
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -8,7 +9,7 @@ import (
 // page maps a page or screen call; noun is what its events call it.
 func (d *draft) page(noun string) error {
 	name, category := filled(d.call.Name), filled(d.call.Category)
-	names := d.pageEvents(noun, name, or(category, d.propertyCategory()))
+	names := d.pageEvents(noun, name, cmp.Or(category, d.propertyCategory()))
 	if len(names) == 0 {
 		return nil
 	}

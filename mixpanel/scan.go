@@ -1,11 +1,6 @@
 package mixpanel
 
-import (
-	"bytes"
-	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "unicode/utf8"
 
 // The mapper moves most of a call's JSON to the record untouched. So it does not
 // decode: it walks the text once, checks it, and hands out names and values as they stand.
@@ -90,7 +85,7 @@ func (s *scanner) object(nesting, objects int) bool {
 	}
 	for names := 1; ; names++ {
 		s.extent.names = max(s.extent.names, names)
-		if !s.name() || !s.value(nesting, objects) {
+		if _, ok := s.name(); !ok || !s.value(nesting, objects) {
 			return false
 		}
 		s.space()
@@ -104,17 +99,20 @@ func (s *scanner) object(nesting, objects int) bool {
 	}
 }
 
-// name steps over a name, its colon and the space around.
-func (s *scanner) name() bool {
+// name steps over a name, its colon and the space around, and returns the name with its
+// quotes.
+func (s *scanner) name() (quoted []byte, ok bool) {
+	from := s.at
 	if s.at >= len(s.text) || s.text[s.at] != '"' || !s.str() {
-		return false
+		return nil, false
 	}
+	quoted = s.text[from:s.at]
 	s.space()
 	if !s.take(':') {
-		return false
+		return nil, false
 	}
 	s.space()
-	return true
+	return quoted, true
 }
 
 func (s *scanner) list(nesting, objects int) bool {
@@ -252,117 +250,3 @@ func (s *scanner) number() bool {
 	}
 	return true
 }
-
-// member is one name and value of an object, as they stand in the text.
-type member struct {
-	quoted []byte // the name with its quotes
-	name   []byte // the name itself, unescaped
-	value  []byte
-	extent extent
-	source []byte // the name in the call, where mapping gave it another
-}
-
-// objectReader hands out the members of an object one by one.
-type objectReader struct {
-	s       scanner
-	started bool
-	bad     bool
-}
-
-// readObject begins to read text, which must be an object; nil reads as one without members.
-func readObject(text []byte) objectReader {
-	r := objectReader{s: scanner{text: text}}
-	if len(text) == 0 {
-		r.s.text, r.started = []byte("}"), true
-	}
-	return r
-}
-
-// next reads the next member into m. At the end, and when the text is malformed (bad
-// is then true), it returns false.
-func (r *objectReader) next(m *member) bool {
-	s := &r.s
-	s.space()
-	switch {
-	case !r.started:
-		r.started = true
-		if !s.take('{') {
-			return r.fail()
-		}
-		s.space()
-		if s.take('}') {
-			return r.finish()
-		}
-	case s.take('}'):
-		return r.finish()
-	default:
-		if !s.take(',') {
-			return r.fail()
-		}
-		s.space()
-	}
-	from := s.at
-	if s.at >= len(s.text) || s.text[s.at] != '"' || !s.str() {
-		return r.fail()
-	}
-	m.quoted = s.text[from:s.at]
-	m.name = unquote(m.quoted)
-	m.source = m.name
-	s.space()
-	if !s.take(':') {
-		return r.fail()
-	}
-	s.space()
-	from, s.extent = s.at, extent{}
-	if !s.value(1, 0) {
-		return r.fail()
-	}
-	m.value, m.extent = s.text[from:s.at], s.extent
-	return true
-}
-
-func (r *objectReader) fail() bool {
-	r.bad = true
-	return false
-}
-
-// finish refuses text after the end.
-func (r *objectReader) finish() bool {
-	r.s.space()
-	r.bad = r.s.at != len(r.s.text)
-	return false
-}
-
-// unquote is the text of a well-formed JSON string, sharing its bytes where it can.
-func unquote(quoted []byte) []byte {
-	inner := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(inner, '\\') >= 0 {
-		text, _ := jsontext.AppendUnquote([]byte(nil), quoted)
-		return text
-	}
-	return inner
-}
-
-// elements calls yield with each element of a well-formed list.
-func elements(list []byte, yield func(value []byte)) {
-	s := scanner{text: list, at: 1}
-	for {
-		s.space()
-		if s.take(']') {
-			return
-		}
-		s.take(',')
-		s.space()
-		from := s.at
-		if !s.value(0, 0) {
-			return
-		}
-		yield(s.text[from:s.at])
-	}
-}
-
-func isString(v []byte) bool { return len(v) > 0 && v[0] == '"' }
-func isNumber(v []byte) bool { return len(v) > 0 && (v[0] == '-' || '0' <= v[0] && v[0] <= '9') }
-func isNull(v []byte) bool   { return len(v) > 0 && v[0] == 'n' }
-func isList(v []byte) bool   { return len(v) > 0 && v[0] == '[' }
-func isObject(v []byte) bool { return len(v) > 0 && v[0] == '{' }

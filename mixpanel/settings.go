@@ -159,12 +159,3 @@ func (s *Settings) settle() time.Duration {
 
 // orTrue is the value of a switch that is on by default.
 func orTrue(b *bool) bool { return b == nil || *b }
-
-// or is v, or the default when v is zero.
-func or[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}

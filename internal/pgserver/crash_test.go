@@ -107,6 +107,7 @@ func ended(pid int, dir string) func() bool {
 }
 
 func TestServerEndsWithItsOwner(t *testing.T) {
+	t.Parallel()
 	o := runOwner(t, Options{Throwaway: true, InMemory: true})
 	ask(t, o.DSN, `SELECT 'it answers'`)
 	o.kill(t)
@@ -118,6 +119,7 @@ func TestServerEndsWithItsOwner(t *testing.T) {
 }
 
 func TestKilledOwnerIsSucceeded(t *testing.T) {
+	t.Parallel()
 	o := runOwner(t, Options{Dir: newDir(t)})
 	run(t, o.DSN, `CREATE TABLE kept AS SELECT 'yes' AS answer`)
 	_, err := Start(t.Context(), Options{Dir: o.Dir})
@@ -132,7 +134,8 @@ func TestKilledOwnerIsSucceeded(t *testing.T) {
 
 // The watchdog dies as well, so the server outlives its owner, with a session busy.
 func TestOrphanedServerIsStoppedInOrder(t *testing.T) {
-	o := runOwner(t, Options{Dir: newDir(t)})
+	t.Parallel()
+	o := runOwner(t, Options{Dir: newDir(t), Throwaway: true})
 	run(t, o.DSN, `CREATE TABLE kept AS SELECT 'yes' AS answer`)
 	if err := syscall.Kill(o.Watchdog, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -180,6 +183,7 @@ func TestStalePidFile(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := runOwner(t, Options{Dir: newDir(t)})
 			run(t, o.DSN, `CREATE TABLE kept AS SELECT 'yes' AS answer`)
 			for _, pid := range []int{o.Watchdog, o.Postgres} {
@@ -198,6 +202,7 @@ func TestStalePidFile(t *testing.T) {
 }
 
 func TestLingeringServerEndsAfterItsTime(t *testing.T) {
+	t.Parallel()
 	o := runOwner(t, Options{Throwaway: true, InMemory: true})
 	if err := os.WriteFile(filepath.Join(o.Dir, "linger"), []byte("1"), 0o644); err != nil {
 		t.Fatal(err)
@@ -209,6 +214,7 @@ func TestLingeringServerEndsAfterItsTime(t *testing.T) {
 }
 
 func TestDoneTellsOfADeadServer(t *testing.T) {
+	t.Parallel()
 	s := start(t, Options{Throwaway: true, InMemory: true})
 	if err := s.own.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

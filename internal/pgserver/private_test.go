@@ -34,8 +34,8 @@ func newDir(t *testing.T) string {
 	return filepath.Join(dir, "pg")
 }
 
-// start runs a server until the test ends. Clusters of tests start from the cached
-// initdb, but are durable unless the test says otherwise.
+// start runs a server until the test ends. A throwaway starts from the cached initdb,
+// which is much faster; but when it is killed it may lose what it was last told.
 func start(t *testing.T, o Options) *Server {
 	t.Helper()
 	s, err := Start(t.Context(), o)
@@ -85,6 +85,7 @@ func ask(t *testing.T, dsn, sql string) string {
 }
 
 func TestDurableClusterKeepsItsData(t *testing.T) {
+	t.Parallel()
 	dir := newDir(t)
 	s := start(t, Options{Dir: dir, SearchPath: "muster, inspect"})
 	run(t, s.DSN(), `CREATE SCHEMA muster; CREATE TABLE muster.kept AS SELECT 'yes' AS answer`)
@@ -113,6 +114,7 @@ func TestDurableClusterKeepsItsData(t *testing.T) {
 }
 
 func TestThrowawayIsFastAndGone(t *testing.T) {
+	t.Parallel()
 	s := start(t, Options{Throwaway: true, InMemory: true, Database: `odd "name"`})
 	if got := ask(t, s.DSN(), `SHOW fsync`); got != "off" {
 		t.Errorf("fsync = %q", got)
@@ -134,8 +136,9 @@ func TestThrowawayIsFastAndGone(t *testing.T) {
 }
 
 func TestOneProcessAtATime(t *testing.T) {
+	t.Parallel()
 	dir := newDir(t)
-	first := start(t, Options{Dir: dir})
+	first := start(t, Options{Dir: dir, Throwaway: true})
 	_, err := Start(t.Context(), Options{Dir: dir})
 	inUse, ok := errors.AsType[*InUseError](err)
 	if !ok || inUse.PID != os.Getpid() || inUse.Dir != dir {
@@ -156,6 +159,7 @@ func TestOneProcessAtATime(t *testing.T) {
 }
 
 func TestLongPathHasAShortSocket(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(newDir(t), strings.Repeat("deep/", 20), "pg")
 	s := start(t, Options{Dir: dir, Throwaway: true, InMemory: true})
 	if got := ask(t, s.DSN(), `SELECT 'here'`); got != "here" {
@@ -168,6 +172,7 @@ func TestLongPathHasAShortSocket(t *testing.T) {
 }
 
 func TestLoopbackPortWantsAPassword(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -212,6 +217,7 @@ func TestNoPostgresNamesTheWaysOut(t *testing.T) {
 }
 
 func TestClusterOfAnotherVersion(t *testing.T) {
+	t.Parallel()
 	dir := newDir(t)
 	s := start(t, Options{Dir: dir, Throwaway: true, InMemory: true})
 	if err := s.Stop(); err != nil {
@@ -227,6 +233,7 @@ func TestClusterOfAnotherVersion(t *testing.T) {
 }
 
 func TestUnfinishedInitdbIsNoCluster(t *testing.T) {
+	t.Parallel()
 	dir := newDir(t)
 	half := filepath.Join(dir, "data.unfinished")
 	if err := os.MkdirAll(filepath.Join(half, "base"), 0o755); err != nil {
@@ -238,9 +245,15 @@ func TestUnfinishedInitdbIsNoCluster(t *testing.T) {
 	ask(t, start(t, Options{Dir: dir, Throwaway: true, InMemory: true}).DSN(), `SELECT 'started'`)
 }
 
-func TestTornCacheIsReplaced(t *testing.T) {
+// ownCache gives the test a cache of its own, for it makes others forget theirs. Such a
+// test cannot be parallel to others.
+func ownCache(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
+}
+
+func TestTornCacheIsReplaced(t *testing.T) {
+	ownCache(t)
 	first := start(t, Options{Throwaway: true, InMemory: true})
 	cached, err := first.own.cachedData()
 	if err != nil {
@@ -257,6 +270,7 @@ func TestTornCacheIsReplaced(t *testing.T) {
 }
 
 func TestFailedStartShowsTheServersWords(t *testing.T) {
+	ownCache(t)
 	s, err := Start(t.Context(), Options{Dir: newDir(t), Throwaway: true, InMemory: true, Settings: map[string]string{"work_mem": "banana"}})
 	skipWithoutPostgres(t, err)
 	if err == nil {
@@ -283,6 +297,7 @@ func TestClosedParentIsNamed(t *testing.T) {
 }
 
 func TestCancelledStartLeavesNothing(t *testing.T) {
+	t.Parallel()
 	dir := newDir(t)
 	if err := start(t, Options{Dir: dir, Throwaway: true, InMemory: true}).Stop(); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -220,14 +221,19 @@ func (s *Server) showProfiles(r *http.Request) (any, error) {
 		return nil, err
 	}
 	n, err := limit(r)
-	profiles := []Profile{}
-	for profile := range s.Profiles(p.Token) {
-		if len(profiles) >= n {
+	return first(n, s.Profiles(p.Token)), err
+}
+
+// first are the first n of all, a list even if there are none.
+func first[T any](n int, all iter.Seq[T]) []T {
+	list := []T{}
+	for one := range all {
+		if len(list) >= n {
 			break
 		}
-		profiles = append(profiles, profile)
+		list = append(list, one)
 	}
-	return profiles, err
+	return list
 }
 
 func (s *Server) showGroup(r *http.Request) (any, error) {
@@ -248,14 +254,7 @@ func (s *Server) showGroups(r *http.Request) (any, error) {
 		return nil, err
 	}
 	n, err := limit(r)
-	groups := []Group{}
-	for group := range s.Groups(p.Token) {
-		if len(groups) >= n {
-			break
-		}
-		groups = append(groups, group)
-	}
-	return groups, err
+	return first(n, s.Groups(p.Token)), err
 }
 
 func (s *Server) showEvents(r *http.Request) (any, error) {

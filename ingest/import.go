@@ -16,8 +16,8 @@ import (
 const MaxLine = 1 << 20
 
 // Import reads calls from a file, one JSON object a line, plain or gzip, of any size
-// in bounded memory. Sink, SourceID and Now are required, and Now
-// is called from several goroutines.
+// in bounded memory. Sink, SourceID and Now are required; Now is called from several
+// goroutines.
 //
 // Lines are decoded in parallel but reach the sink strictly in their order, so that
 // the calls of a profile apply in the order of the file. A call without a message id
