@@ -129,28 +129,34 @@ func (h *history) rows(rows []row, events []Event) []row {
 	return rows
 }
 
-// loadProfiles makes every user with a user id, an anonymous id, and the traits that
-// identify calls set.
+// idsOfUser is how many external ids a known user has: they have all been identified in
+// the time of the history.
+const idsOfUser = 3
+
+// loadProfiles makes every user, with a user id, an email and an anonymous id.
 func (h *history) loadProfiles(ctx context.Context) error {
 	n, at := h.traffic.Profiles, h.traffic.Start
 	profile := func(i int) (int64, int32) { return int64(i) + 1, int32(engine.ProfileBucket(int64(i) + 1)) }
 	id := func(i int) (profileID int64, idType, value string) {
-		profileID = int64(i/2) + 1
-		if i%2 == 0 {
+		profileID = int64(i/idsOfUser) + 1
+		switch i % idsOfUser {
+		case 0:
 			return profileID, "user_id", userID(profileID)
+		case 1:
+			return profileID, "email", email(profileID)
 		}
 		return profileID, "anonymous_id", anonymousID(profileID)
 	}
-	_, err := h.Pool().CopyFrom(ctx, pgx.Identifier{"profiles"}, []string{"bucket", "profile_id", "created_at"},
+	_, err := h.Pool().CopyFrom(ctx, pgx.Identifier{"profiles"}, []string{"bucket", "profile_id", "created_at", "ids"},
 		pgx.CopyFromSlice(n, func(i int) ([]any, error) {
 			p, bucket := profile(i)
-			return []any{bucket, p, at}, nil
+			return []any{bucket, p, at, int32(idsOfUser)}, nil
 		}))
 	if err != nil {
 		return err
 	}
 	_, err = h.Pool().CopyFrom(ctx, pgx.Identifier{"external_ids"}, []string{"bucket", "profile_id", "id_type", "id_value", "added_at", "message_id"},
-		pgx.CopyFromSlice(2*n, func(i int) ([]any, error) {
+		pgx.CopyFromSlice(idsOfUser*n, func(i int) ([]any, error) {
 			p, idType, value := id(i)
 			return []any{int32(engine.ProfileBucket(p)), p, idType, value, at, "loaded"}, nil
 		}))
@@ -158,7 +164,7 @@ func (h *history) loadProfiles(ctx context.Context) error {
 		return err
 	}
 	_, err = h.Pool().CopyFrom(ctx, pgx.Identifier{"id_owners"}, []string{"bucket", "id_type", "id_value", "profile_id"},
-		pgx.CopyFromSlice(2*n, func(i int) ([]any, error) {
+		pgx.CopyFromSlice(idsOfUser*n, func(i int) ([]any, error) {
 			p, idType, value := id(i)
 			return []any{int32(engine.IDBucket(idType, value)), idType, value, p}, nil
 		}))

@@ -1,5 +1,7 @@
 package engine
 
+import "cmp"
+
 // Buckets is the number of buckets, fixed for ever: it is stored in the database
 // and a program with another number refuses to work with it.
 const Buckets = 1024
@@ -37,3 +39,9 @@ func IDBucket(idType, value string) int {
 
 // LaneOf is the lane of a bucket.
 func LaneOf(bucket int) int { return bucket * Lanes / Buckets }
+
+// CompareProfiles orders numbers of profiles by (bucket, number), as they are locked and
+// as their rows lie.
+func CompareProfiles(a, b int64) int {
+	return cmp.Or(cmp.Compare(ProfileBucket(a), ProfileBucket(b)), cmp.Compare(a, b))
+}

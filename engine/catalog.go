@@ -51,6 +51,7 @@ type plan struct {
 	connections  []*Connection
 	traits       []string
 	names        []string // events to be read for leaves that are replayed
+	alone        bool     // no other computation has to be known
 }
 
 // NewCatalog orders the computations and prepares what ingestion looks up.
@@ -199,6 +200,7 @@ func (c *Catalog) plan(start *Computation) *plan {
 			}
 		}
 	}
+	p.alone = len(p.computations) == 1
 	return p
 }
 

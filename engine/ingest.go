@@ -81,7 +81,7 @@ type ingestion struct {
 	running  *Backfill
 	calls    []*arrival
 	works    map[int64]*work // by profile
-	order    []*work         // in the order of their first call
+	order    []*work         // in the order in which they are locked and their rows lie
 	stored   []StoredEvent
 	accounts []AccountWrite
 	traits   map[traitKey]TraitWrite
@@ -103,7 +103,10 @@ type work struct {
 	joined bool // has an id that it did not have before
 	losers []*Profile
 	start  []*Computation
-	folds  []foldOf
+	// suspects change only if the folds change the value that follows from the states.
+	suspects []*Computation
+	folds    []foldOf
+	folded   bool
 	// rebuild holds the states of leaves that a backfill is building and that are folded
 	// anew because of a merge; see ingestion.rebuilding.
 	rebuild map[*Leaf]*State
@@ -216,7 +219,9 @@ func (in *ingestion) takeEvent(w *work, a *arrival) {
 	for _, leaf := range use.fold {
 		if leaf.counts(e) {
 			w.folds = append(w.folds, foldOf{leaf, e})
-			in.concern(w, in.catalog.leaves[leaf.ID].readers)
+			for _, c := range in.catalog.leaves[leaf.ID].readers {
+				w.suspects = appendNew(w.suspects, c)
+			}
 		}
 	}
 	for _, leaf := range use.replay {
@@ -272,7 +277,7 @@ func (in *ingestion) concern(w *work, computations []*Computation) {
 
 // decide folds the events and settles every profile.
 func (in *ingestion) decide() {
-	d := &decision{catalog: in.catalog, running: in.running, now: in.now}
+	d := in.decision()
 	for _, w := range in.order {
 		w.fold(in.catalog)
 		d.cause = CauseEvent
@@ -286,8 +291,16 @@ func (in *ingestion) decide() {
 	}
 }
 
-// fold brings the states of the leaves up to date.
+func (in *ingestion) decision() *decision {
+	return &decision{catalog: in.catalog, running: in.running, now: in.now}
+}
+
+// fold brings the states of the leaves up to date, once.
 func (w *work) fold(c *Catalog) {
+	if w.folded {
+		return
+	}
+	w.folded = true
 	for _, loser := range w.losers {
 		w.takeStates(c, loser)
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"muster/identity"
@@ -76,21 +75,9 @@ func (in *ingestion) lock(ctx context.Context) (*identity.Graph, map[identity.Pr
 		seen[id] = true
 		return twice
 	})
-	owners, err := in.tx.Owners(ctx, ids)
+	profiles, err := in.tx.LockOwners(ctx, ids)
 	if err != nil {
 		return nil, nil, err
-	}
-	wanted := make(map[int64]bool, len(owners))
-	for _, owner := range owners {
-		wanted[int64(owner)] = true
-	}
-	profiles, err := in.tx.LockProfiles(ctx, slices.Collect(maps.Keys(wanted)))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(profiles) < len(wanted) {
-		// One of them was merged or deleted between the look-up and the lock.
-		return nil, nil, ErrAgain
 	}
 	graph := identity.NewGraph(in.engine.rules)
 	before := make(map[identity.ProfileID]identity.Profile, len(profiles))
@@ -99,11 +86,6 @@ func (in *ingestion) lock(ctx context.Context) (*identity.Graph, map[identity.Pr
 			return nil, nil, err
 		}
 		before[p.ID] = p
-	}
-	for id, owner := range owners {
-		if is, ok := graph.Owner(id); !ok || is != owner {
-			return nil, nil, ErrAgain // the id changed hands before the lock
-		}
 	}
 	return graph, before, nil
 }
@@ -150,6 +132,7 @@ func (in *ingestion) open(graph *identity.Graph, before map[identity.ProfileID]i
 		in.works[w.ID] = w
 		in.order = append(in.order, w)
 	}
+	slices.SortFunc(in.order, func(a, b *work) int { return CompareProfiles(a.ID, b.ID) })
 	for _, m := range diff.Merged {
 		w := in.works[int64(m.Survivor)]
 		w.merged, w.born = true, false
@@ -225,49 +208,134 @@ func (in *ingestion) load(ctx context.Context) error {
 			return err
 		}
 	}
-	var wants []Want
-	var replayed []int64
-	var names []string
+	d := in.decision()
+	wants := make([]Want, 0, len(in.order))
 	for _, w := range in.order {
 		in.rebuilding(w)
-		want, reads := Want{Profile: w.Profile}, len(names)
-		for _, c := range w.start {
-			p := in.catalog.plans[c]
-			want.add(p)
-			names = append(names, p.names...)
-		}
-		for _, f := range w.folds {
-			want.Events = appendNew(want.Events, f.leaf.Event)
-		}
-		for leaf := range w.rebuild {
-			names = append(names, leaf.Event)
-		}
-		if w.joined || w.merged {
-			for _, c := range in.catalog.Computations {
-				want.Computations = appendNew(want.Computations, c)
-				for _, conn := range c.Connections {
-					want.Connections = appendNew(want.Connections, conn)
-				}
-			}
-		}
-		if !w.born || len(want.Traits) > 0 {
-			wants = append(wants, want)
-		}
-		for _, loser := range w.losers {
-			wants = append(wants, Want{Profile: loser, Events: want.Events})
-		}
-		if len(names) > reads && !w.born {
-			replayed = append(replayed, w.ID)
-		}
+		wants = append(wants, in.first(d, w)...)
 	}
 	if err := in.tx.Load(ctx, wants); err != nil {
 		return fmt.Errorf("load %d profiles: %w", len(wants), err)
 	}
-	if len(replayed) == 0 {
+	wants = wants[:0]
+	for _, w := range in.order {
+		if want := in.second(d, w); !want.empty() {
+			wants = append(wants, want)
+		}
+	}
+	if len(wants) > 0 {
+		if err := in.tx.Load(ctx, wants); err != nil {
+			return fmt.Errorf("load %d profiles: %w", len(wants), err)
+		}
+	}
+	return in.reread(ctx)
+}
+
+// first is what has to be known before the events are folded in: of suspects only the
+// states, of all others everything.
+func (in *ingestion) first(d *decision, w *work) []Want {
+	want := Want{Profile: w.Profile}
+	for _, c := range w.start {
+		if v := in.catalog.versionFor(c, w.Profile, in.running); v != nil && !v.Scheduled() {
+			want.add(in.catalog.plans[c])
+		}
+	}
+	w.suspects = slices.DeleteFunc(w.suspects, func(c *Computation) bool {
+		if slices.Contains(w.start, c) {
+			return true
+		}
+		v := in.catalog.versionFor(c, w.Profile, in.running)
+		switch {
+		case v == nil || !identity.Eligible(w.Links, c.IncludeAnonymous):
+			return true
+		case w.merged || !v.Pure():
+			if !v.Scheduled() {
+				want.add(in.catalog.plans[c])
+			}
+			w.start = append(w.start, c)
+			return true
+		}
+		return false
+	})
+	for _, f := range w.folds {
+		want.Events = appendNew(want.Events, f.leaf.Event)
+	}
+	for _, c := range w.suspects {
+		want.addStates(in.catalog.versionFor(c, w.Profile, in.running))
+	}
+	want.All = w.joined || w.merged
+	if w.merged { // all states are merged, also those that only slots evaluate
+		for _, c := range in.catalog.Computations {
+			for _, v := range in.catalog.versions(c) {
+				want.addStates(v)
+			}
+		}
+	}
+	if w.born { // nothing of it is stored but the traits that this batch brought
+		want = Want{Profile: w.Profile, Traits: want.Traits}
+	}
+	var wants []Want
+	if !want.empty() {
+		wants = append(wants, want)
+	}
+	for _, loser := range w.losers {
+		wants = append(wants, Want{Profile: loser, Events: want.Events})
+	}
+	return wants
+}
+
+// second folds the events in and is what has to be known of the suspects whose value
+// changes with that.
+func (in *ingestion) second(d *decision, w *work) Want {
+	want := Want{Profile: w.Profile}
+	if len(w.suspects) == 0 {
+		return want
+	}
+	before := d.byStates(w.Profile, w.suspects)
+	w.fold(in.catalog)
+	moved, before := d.moved(w.Profile, w.suspects, before)
+	w.start = append(w.start, moved...)
+	if w.born {
+		return want
+	}
+	for i, c := range moved {
+		if plan := in.catalog.plans[c]; !plan.alone {
+			want.add(plan)
+		} else if !w.joined {
+			w.values[c.ID] = &Held{Value: before[i]}
+			want.addConnections(c.Connections)
+		}
+	}
+	want.Events = slices.DeleteFunc(want.Events, w.loaded)
+	return want
+}
+
+// reread reads the history of profiles with leaves that are replayed or rebuilt.
+func (in *ingestion) reread(ctx context.Context) error {
+	var profiles []int64
+	var names []string
+	for _, w := range in.order {
+		if w.born {
+			continue
+		}
+		before := len(names)
+		for _, c := range w.start {
+			if v := in.catalog.versionFor(c, w.Profile, in.running); v != nil && !v.Scheduled() {
+				names = append(names, in.catalog.plans[c].names...)
+			}
+		}
+		for leaf := range w.rebuild {
+			names = append(names, leaf.Event)
+		}
+		if len(names) > before {
+			profiles = append(profiles, w.ID)
+		}
+	}
+	if len(profiles) == 0 {
 		return nil
 	}
 	slices.Sort(names)
-	return in.tx.History(ctx, HistoryQuery{Profiles: replayed, Names: slices.Compact(names)}, func(id int64, e *query.Event) error {
+	return in.tx.History(ctx, HistoryQuery{Profiles: profiles, Names: slices.Compact(names)}, func(id int64, e *query.Event) error {
 		w := in.works[id]
 		w.history = append(w.history, e)
 		for leaf, s := range w.rebuild {
@@ -287,10 +355,25 @@ func (w *Want) add(p *plan) {
 	for _, c := range p.computations {
 		w.Computations = appendNew(w.Computations, c)
 	}
-	for _, c := range p.connections {
-		w.Connections = appendNew(w.Connections, c)
-	}
+	w.addConnections(p.connections)
 	for _, k := range p.traits {
 		w.Traits = appendNew(w.Traits, k)
 	}
+}
+
+func (w *Want) addConnections(list []*Connection) {
+	for _, c := range list {
+		w.Connections = appendNew(w.Connections, c)
+	}
+}
+
+// addStates includes the states that a version's definition reads.
+func (w *Want) addStates(v *Version) {
+	for _, l := range v.Leaves {
+		w.Events = appendNew(w.Events, l.Event)
+	}
+}
+
+func (w *Want) empty() bool {
+	return !w.All && len(w.Events) == 0 && len(w.Computations) == 0 && len(w.Connections) == 0 && len(w.Traits) == 0
 }

@@ -52,6 +52,9 @@ type Tx interface {
 
 	// Owners finds the profiles of external ids; unknown ones are left out.
 	Owners(ctx context.Context, ids []identity.ID) (map[identity.ID]identity.ProfileID, error)
+	// LockOwners locks the profiles that own any of the ids, in ascending order of (bucket,
+	// number), and reads all their ids. ErrAgain: an id came to another profile meanwhile.
+	LockOwners(ctx context.Context, ids []identity.ID) ([]identity.Profile, error)
 	// LockProfiles locks profiles, in ascending order of (bucket, number), and reads
 	// their ids. Those that are gone (merged or deleted meanwhile) are left out.
 	LockProfiles(ctx context.Context, ids []int64) ([]identity.Profile, error)
@@ -142,6 +145,7 @@ type Tx interface {
 // Want is what has to be known of a profile.
 type Want struct {
 	Profile      *Profile
+	All          bool           // the values and ledgers of all computations, whatever is listed below
 	Events       []string       // the states of the leaves over these
 	Computations []*Computation // their values
 	Connections  []*Connection  // their ledgers

@@ -76,12 +76,17 @@ type slotRun struct {
 
 // moved is what the move of the windows means for one profile.
 type moved struct {
-	deltas map[*Leaf]*delta
-	start  []*Computation
+	deltas   map[*Leaf]*delta
+	suspects []*Computation // change only if the deltas change the value
+	before   []query.Value  // of the suspects
+	start    []*Computation // must be evaluated
 }
 
 // delta is what entered and what left the window of a leaf.
-type delta struct{ in, out State }
+type delta struct {
+	in, out State
+	rebuild bool // the state before cannot tell the one after
+}
 
 func (r *slotRun) run(ctx context.Context, e *Engine) (err error) {
 	if err := r.tx.ShareCatalog(ctx); err != nil {
@@ -218,7 +223,7 @@ func (r *slotRun) delta(profileID int64, l *Leaf) *delta {
 		d = &delta{}
 		m.deltas[l] = d
 		for _, c := range r.readers[l.ID] {
-			m.start = appendNew(m.start, c)
+			m.suspects = appendNew(m.suspects, c)
 		}
 	}
 	return d

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"muster/identity"
 	"muster/query"
 )
 
@@ -13,7 +14,7 @@ import (
 // something to tell.
 func (r *slotRun) decide(ctx context.Context) ([]*Profile, error) {
 	ids := slices.Collect(maps.Keys(r.touched))
-	slices.SortFunc(ids, byBucket)
+	slices.SortFunc(ids, CompareProfiles)
 	instants := make(map[*Version]time.Time, len(r.versions))
 	for _, v := range r.versions {
 		instants[v] = r.slot
@@ -30,13 +31,13 @@ func (r *slotRun) decide(ctx context.Context) ([]*Profile, error) {
 				return nil, err
 			}
 		}
-		if err := r.load(ctx, profiles); err != nil {
+		if err := r.load(ctx, d, profiles); err != nil {
 			return nil, err
 		}
 		for _, p := range profiles {
 			start := r.touched[p.ID].start
 			d.settle(p, start)
-			r.count(p, start)
+			r.count(p)
 			// Ids that came with a merge have not heard the value yet.
 			for _, c := range start {
 				for _, conn := range c.Connections {
@@ -112,55 +113,97 @@ func (r *slotRun) inherit(heir int64, m *moved) {
 		have.in.Merge(l.Leaf, d.in)
 		have.out.Merge(l.Leaf, d.out)
 	}
+	for _, c := range m.suspects {
+		to.suspects = appendNew(to.suspects, c)
+	}
 	for _, c := range m.start {
 		to.start = appendNew(to.start, c)
 	}
 }
 
-// load reads the chunk's profiles and moves their states to the slot.
-func (r *slotRun) load(ctx context.Context, profiles []*Profile) error {
+// load reads the chunk's profiles and moves their states to the slot. Of suspects it
+// reads the rest only where the move changes the value.
+func (r *slotRun) load(ctx context.Context, d *decision, profiles []*Profile) error {
 	wants := make([]Want, 0, len(profiles))
-	var names []string
-	byID := make(map[int64]*Profile, len(profiles))
 	for _, p := range profiles {
-		byID[p.ID] = p
-		w := Want{Profile: p}
-		for l := range r.touched[p.ID].deltas {
-			w.Events = appendNew(w.Events, l.Event)
-		}
-		for _, c := range r.touched[p.ID].start {
-			w.add(r.catalog.plans[c])
-			for _, name := range r.catalog.plans[c].names {
-				names = appendNew(names, name)
-			}
-		}
-		wants = append(wants, w)
+		wants = append(wants, r.first(d, p))
 	}
 	if err := r.tx.Load(ctx, wants); err != nil {
 		return err
 	}
-	var replayed []int64
-	if len(names) > 0 {
-		replayed = slices.Collect(maps.Keys(byID))
-	}
-	rebuild := make(map[int64][]*Leaf)
 	for _, p := range profiles {
+		m := r.touched[p.ID]
+		m.before = d.byStates(p, m.suspects)
+	}
+	if err := r.move(ctx, profiles); err != nil {
+		return err
+	}
+	wants = wants[:0]
+	for _, p := range profiles {
+		if want := r.second(d, p); !want.empty() {
+			wants = append(wants, want)
+		}
+	}
+	if len(wants) == 0 {
+		return nil
+	}
+	return r.tx.Load(ctx, wants)
+}
+
+// first is what has to be known before the states move.
+func (r *slotRun) first(d *decision, p *Profile) Want {
+	m, want := r.touched[p.ID], Want{Profile: p}
+	m.suspects = slices.DeleteFunc(m.suspects, func(c *Computation) bool {
+		if slices.Contains(m.start, c) {
+			return true
+		}
+		v := r.catalog.versionFor(c, p, d.running)
+		if v == nil || !v.Pure() {
+			m.start = append(m.start, c)
+			return true
+		}
+		want.addStates(v)
+		return !identity.Eligible(p.Links, c.IncludeAnonymous)
+	})
+	for l := range m.deltas {
+		want.Events = appendNew(want.Events, l.Event)
+	}
+	for _, c := range m.start {
+		want.add(r.catalog.plans[c])
+	}
+	return want
+}
+
+// move moves the states to the slot, and reads the history of profiles with leaves that
+// are replayed, or whose state cannot tell what remains when something leaves it.
+func (r *slotRun) move(ctx context.Context, profiles []*Profile) error {
+	var names []string
+	var replayed []int64
+	byID := make(map[int64]*Profile, len(profiles))
+	for _, p := range profiles {
+		byID[p.ID] = p
+		before := len(names)
+		for _, c := range r.touched[p.ID].start {
+			names = append(names, r.catalog.plans[c].names...)
+		}
 		for l, d := range r.touched[p.ID].deltas {
 			s := p.State(l)
 			s.Changed = true
 			s.Merge(l.Leaf, d.in)
 			if !s.Remove(l.Leaf, d.out) {
-				rebuild[p.ID] = append(rebuild[p.ID], l)
-				replayed = append(replayed, p.ID)
-				names = appendNew(names, l.Event)
+				d.rebuild = true
+				names = append(names, l.Event)
 			}
+		}
+		if len(names) > before {
+			replayed = append(replayed, p.ID)
 		}
 	}
 	if len(replayed) == 0 {
 		return nil
 	}
-	slices.Sort(replayed)
-	err := r.tx.History(ctx, HistoryQuery{Profiles: slices.Compact(replayed), Names: names}, func(id int64, ev *query.Event) error {
+	slices.Sort(names)
+	err := r.tx.History(ctx, HistoryQuery{Profiles: replayed, Names: slices.Compact(names)}, func(id int64, ev *query.Event) error {
 		p := byID[id]
 		p.history = append(p.history, ev)
 		return nil
@@ -168,12 +211,31 @@ func (r *slotRun) load(ctx context.Context, profiles []*Profile) error {
 	if err != nil {
 		return err
 	}
-	for id, leaves := range rebuild {
-		for _, l := range leaves {
-			byID[id].State(l).State = rebuilt(l, byID[id].history, Mark{Cut: r.cut, AsOf: r.slot})
+	for _, id := range replayed {
+		for l, d := range r.touched[id].deltas {
+			if d.rebuild {
+				byID[id].State(l).State = rebuilt(l, byID[id].history, Mark{Cut: r.cut, AsOf: r.slot})
+			}
 		}
 	}
 	return nil
+}
+
+// second is what has to be known of the suspects whose value the move has changed.
+func (r *slotRun) second(d *decision, p *Profile) Want {
+	m, want := r.touched[p.ID], Want{Profile: p}
+	moved, before := d.moved(p, m.suspects, m.before)
+	m.start = append(m.start, moved...)
+	for i, c := range moved {
+		if plan := r.catalog.plans[c]; !plan.alone {
+			want.add(plan)
+		} else {
+			p.values[c.ID] = &Held{Value: before[i]}
+			want.addConnections(c.Connections)
+		}
+	}
+	want.Events = slices.DeleteFunc(want.Events, p.loaded)
+	return want
 }
 
 // rebuilt folds a leaf's state at a mark from a history.
@@ -187,11 +249,14 @@ func rebuilt(l *Leaf, history []*query.Event, at Mark) State {
 	return s
 }
 
-func (r *slotRun) count(p *Profile, start []*Computation) {
+func (r *slotRun) count(p *Profile) {
 	r.result.Profiles++
-	for _, c := range start {
-		if t := r.tallies[c]; t != nil {
-			t.Profiles++
+	m := r.touched[p.ID]
+	for _, looked := range [][]*Computation{m.start, m.suspects} {
+		for _, c := range looked {
+			if t := r.tallies[c]; t != nil {
+				t.Profiles++
+			}
 		}
 	}
 	for _, ch := range p.Changes {
@@ -217,11 +282,4 @@ func (t *Tally) add(ch Change) {
 // release drops what is not needed any more once the profile is saved.
 func (p *Profile) release() {
 	p.traits, p.groups, p.values, p.told, p.history, p.fanout, p.due, p.Changes = nil, nil, nil, nil, nil, nil, nil, nil
-}
-
-func byBucket(a, b int64) int {
-	if x, y := ProfileBucket(a), ProfileBucket(b); x != y {
-		return x - y
-	}
-	return int(min(max(a-b, -1), 1))
 }

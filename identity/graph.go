@@ -40,10 +40,10 @@ type Mapping struct {
 // be written. Steps in between are not in it: a profile that was created and merged
 // away by the same batch does not appear, save as the Loser of a [Resolution].
 type Diff struct {
-	Created []Profile         // new profiles; their new ids are in Mapped
-	Merged  []Merge           // profiles that were there before and are gone; no survivor is itself a loser
-	Mapped  []Mapping         // ids that nobody owned before
-	Merges  map[ProfileID]int // new Profile.Merges of profiles that were there before
+	Created []Profile // new profiles; their new ids are in Mapped
+	Merged  []Merge   // profiles that were there before and are gone; no survivor is itself a loser
+	Mapped  []Mapping // ids that nobody owned before
+	Grown   []Profile // profiles that were there before and have more ids or merges now
 }
 
 // Graph is the part of the identity graph that a batch of calls can touch, in memory.
@@ -68,6 +68,7 @@ type node struct {
 	created bool // by this graph
 	touched bool // holds ids that are new, or were another profile's
 	merges  int  // Profile.Merges when it was added
+	links   int  // how many it had then
 }
 
 // NewGraph returns an empty graph in which calls are resolved by the rules.
@@ -102,7 +103,7 @@ func (g *Graph) Add(p Profile) error {
 	}
 	p.Links = slices.Clone(p.Links)
 	slices.SortFunc(p.Links, Link.compare)
-	g.profiles[p.ID] = &node{Profile: p, merges: p.Merges}
+	g.profiles[p.ID] = &node{Profile: p, merges: p.Merges, links: len(p.Links)}
 	return nil
 }
 
@@ -137,7 +138,7 @@ func (g *Graph) Profile(id ProfileID) (Profile, bool) {
 // Diff is what has changed since the profiles were added. It is ordered by profile, so
 // that equal batches are written alike.
 func (g *Graph) Diff() Diff {
-	d := Diff{Merges: make(map[ProfileID]int)}
+	var d Diff
 	for _, loser := range slices.Sorted(slices.Values(g.retired)) {
 		d.Merged = append(d.Merged, Merge{Loser: loser, Survivor: g.Canonical(loser)})
 	}
@@ -145,8 +146,8 @@ func (g *Graph) Diff() Diff {
 		n := g.profiles[id]
 		if n.created {
 			d.Created = append(d.Created, n.Profile)
-		} else if n.Merges != n.merges {
-			d.Merges[id] = n.Merges
+		} else if n.Merges != n.merges || len(n.Links) != n.links {
+			d.Grown = append(d.Grown, n.Profile)
 		}
 		if !n.touched {
 			continue

@@ -107,10 +107,13 @@ func (w *world) write(d identity.Diff) {
 		p.Links = append(slices.Clone(p.Links), m.Link)
 		w.profiles[m.Profile] = p
 	}
-	for id, merges := range d.Merges {
-		p := w.profiles[id]
-		p.Merges = merges
-		w.profiles[id] = p
+	for _, grown := range d.Grown {
+		p := w.profiles[grown.ID]
+		if len(grown.Links) != len(p.Links) {
+			w.tb.Fatalf("profile %d is said to have %d ids and has %d", grown.ID, len(grown.Links), len(p.Links))
+		}
+		p.Merges = grown.Merges
+		w.profiles[grown.ID] = p
 	}
 	for id, p := range w.profiles { // the store reads them in order
 		slices.SortFunc(p.Links, func(a, b identity.Link) int {

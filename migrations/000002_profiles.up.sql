@@ -9,6 +9,7 @@ CREATE TABLE profiles (
     profile_id bigint NOT NULL,
     created_at timestamptz NOT NULL,
     merges     integer NOT NULL DEFAULT 0,
+    ids        integer NOT NULL DEFAULT 0,
     PRIMARY KEY (bucket, profile_id)
 ) WITH (fillfactor = 85);
 COMMENT ON TABLE profiles IS 'People, as far as their external ids tell. Locking the row is what makes two transactions on one profile take turns.';
@@ -16,6 +17,7 @@ COMMENT ON COLUMN profiles.bucket IS 'Fixed hash of profile_id, 0 to 1,023: the 
 COMMENT ON COLUMN profiles.profile_id IS 'Number of the profile; of two that merge the lower one survives.';
 COMMENT ON COLUMN profiles.created_at IS 'When its first call was received.';
 COMMENT ON COLUMN profiles.merges IS 'How many profiles were merged into it.';
+COMMENT ON COLUMN profiles.ids IS 'How many external ids it has.';
 
 CREATE TABLE external_ids (
     bucket     integer NOT NULL,

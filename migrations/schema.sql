@@ -692,6 +692,7 @@ CREATE TABLE muster.profiles (
     profile_id bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     merges integer DEFAULT 0 NOT NULL,
+    ids integer DEFAULT 0 NOT NULL,
     CONSTRAINT profiles_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
 )
 WITH (fillfactor='85');
@@ -705,6 +706,8 @@ COMMENT ON COLUMN muster.profiles.profile_id IS 'Number of the profile; of two t
 COMMENT ON COLUMN muster.profiles.created_at IS 'When its first call was received.';
 
 COMMENT ON COLUMN muster.profiles.merges IS 'How many profiles were merged into it.';
+
+COMMENT ON COLUMN muster.profiles.ids IS 'How many external ids it has.';
 
 CREATE VIEW inspect.profiles AS
  SELECT p.profile_id,

@@ -53,6 +53,7 @@ type loader struct {
 	names        map[int64]string // of the events wanted, by number
 	numbers      map[string]int64
 	stateKeys    wanted
+	all          profileColumns // with all values and ledgers
 	valueKeys    wanted
 	ledgerKeys   wanted
 	traitColumns profileColumns
@@ -96,11 +97,15 @@ func (l *loader) want(w engine.Want) error {
 			l.stateKeys.add(id, number)
 		}
 	}
-	for _, c := range w.Computations {
-		l.valueKeys.add(id, c.ID)
-	}
-	for _, c := range w.Connections {
-		l.ledgerKeys.add(id, c.ID)
+	if w.All {
+		l.all.add(id)
+	} else {
+		for _, c := range w.Computations {
+			l.valueKeys.add(id, c.ID)
+		}
+		for _, c := range w.Connections {
+			l.ledgerKeys.add(id, c.ID)
+		}
 	}
 	for _, key := range w.Traits {
 		l.traitColumns.add(id)
@@ -127,46 +132,54 @@ func (l *loader) states(b *pgx.Batch) {
 }
 
 func (l *loader) values(b *pgx.Batch) {
-	if len(l.valueKeys.keys) == 0 {
-		return
+	const columns = `SELECT v.profile_id, v.computation_id, v.value, v.since, v.reason `
+	if len(l.valueKeys.keys) > 0 {
+		b.Queue(columns+`FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, computation_id)
+			JOIN computed_values v USING (bucket, profile_id, computation_id)`, l.valueKeys.buckets, l.valueKeys.ids, l.valueKeys.keys).Query(l.readValues)
 	}
-	b.Queue(`SELECT v.profile_id, v.computation_id, v.value, v.since, v.reason
-		FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, computation_id)
-		JOIN computed_values v USING (bucket, profile_id, computation_id)`, l.valueKeys.buckets, l.valueKeys.ids, l.valueKeys.keys,
-	).Query(func(rows pgx.Rows) error {
-		var profile, computation int64
-		var raw []byte
-		var since time.Time
-		var cause string
-		_, err := pgx.ForEachRow(rows, []any{&profile, &computation, &raw, &since, &cause}, func() error {
-			v, err := query.ParseValue(raw)
-			l.profiles[profile].SetHeld(computation, engine.Held{Value: v, Since: since, Cause: engine.Cause(cause)})
-			return err
-		})
+	if len(l.all.ids) > 0 {
+		b.Queue(columns+`FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
+			JOIN computed_values v USING (bucket, profile_id)`, l.all.buckets, l.all.ids).Query(l.readValues)
+	}
+}
+
+func (l *loader) readValues(rows pgx.Rows) error {
+	var profile, computation int64
+	var raw []byte
+	var since time.Time
+	var cause string
+	_, err := pgx.ForEachRow(rows, []any{&profile, &computation, &raw, &since, &cause}, func() error {
+		v, err := query.ParseValue(raw)
+		l.profiles[profile].SetHeld(computation, engine.Held{Value: v, Since: since, Cause: engine.Cause(cause)})
 		return err
 	})
+	return err
 }
 
 func (l *loader) ledger(b *pgx.Batch) {
-	if len(l.ledgerKeys.keys) == 0 {
-		return
+	const columns = `SELECT t.profile_id, t.connection_id, t.ids, t.value, t.told, t.told_at `
+	if len(l.ledgerKeys.keys) > 0 {
+		b.Queue(columns+`FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, connection_id)
+			JOIN ledger t USING (bucket, profile_id, connection_id)`, l.ledgerKeys.buckets, l.ledgerKeys.ids, l.ledgerKeys.keys).Query(l.readLedger)
 	}
-	b.Queue(`SELECT t.profile_id, t.connection_id, t.ids, t.value, t.told, t.told_at
-		FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, connection_id)
-		JOIN ledger t USING (bucket, profile_id, connection_id)`, l.ledgerKeys.buckets, l.ledgerKeys.ids, l.ledgerKeys.keys,
-	).Query(func(rows pgx.Rows) error {
-		var profile, connection int64
-		var ids string
-		var raw []byte
-		var told int
-		var at time.Time
-		_, err := pgx.ForEachRow(rows, []any{&profile, &connection, &ids, &raw, &told, &at}, func() error {
-			v, err := query.ParseValue(raw)
-			l.profiles[profile].SetTold(connection, ids, engine.Told{Value: v, Times: told, At: at})
-			return err
-		})
+	if len(l.all.ids) > 0 {
+		b.Queue(columns+`FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
+			JOIN ledger t USING (bucket, profile_id)`, l.all.buckets, l.all.ids).Query(l.readLedger)
+	}
+}
+
+func (l *loader) readLedger(rows pgx.Rows) error {
+	var profile, connection int64
+	var ids string
+	var raw []byte
+	var told int
+	var at time.Time
+	_, err := pgx.ForEachRow(rows, []any{&profile, &connection, &ids, &raw, &told, &at}, func() error {
+		v, err := query.ParseValue(raw)
+		l.profiles[profile].SetTold(connection, ids, engine.Told{Value: v, Times: told, At: at})
 		return err
 	})
+	return err
 }
 
 func (l *loader) traits(b *pgx.Batch) {

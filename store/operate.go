@@ -61,8 +61,13 @@ func (s *Store) Resume(ctx context.Context, destination string) error {
 		return err
 	}
 	_, err = s.pool.Exec(ctx, `
-		UPDATE queue_positions SET failing_seq = 0, attempt = 0, failing_since = NULL, next_attempt_at = NULL, last_code = '', last_reason = ''
-		WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1)`, destination)
+		WITH lanes AS ( -- in the order in which a process that delivers locks them
+			SELECT destination_id, lane FROM queue_positions
+			WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1)
+			ORDER BY destination_id, lane FOR UPDATE)
+		UPDATE queue_positions p
+		SET failing_seq = 0, attempt = 0, failing_since = NULL, next_attempt_at = NULL, last_code = '', last_reason = ''
+		FROM lanes l WHERE p.destination_id = l.destination_id AND p.lane = l.lane`, destination)
 	return err
 }
 

@@ -69,43 +69,108 @@ func (t *tx) Owners(ctx context.Context, ids []identity.ID) (map[identity.ID]ide
 	return owners, err
 }
 
+// LockOwners implements engine.Tx.
+func (t *tx) LockOwners(ctx context.Context, ids []identity.ID) ([]identity.Profile, error) {
+	known := &t.store.knownIDs
+	owners := make(map[identity.ID]int64, len(ids))
+	unknown := make([]identity.ID, 0, len(ids))
+	for _, id := range ids {
+		if owner, ok := known.owner(id); ok {
+			owners[id] = owner
+		} else {
+			unknown = append(unknown, id)
+		}
+	}
+	if len(unknown) > 0 {
+		found, err := t.Owners(ctx, unknown)
+		if err != nil {
+			return nil, err
+		}
+		for id, owner := range found {
+			owners[id] = int64(owner)
+		}
+	}
+	wanted := make(map[int64]bool, len(owners))
+	for _, owner := range owners {
+		wanted[owner] = true
+	}
+	profiles, err := t.LockProfiles(ctx, slices.Collect(maps.Keys(wanted)))
+	if err != nil {
+		return nil, err
+	}
+	has := make(map[identity.ID]int64, 2*len(ids))
+	for _, p := range profiles {
+		for _, l := range p.Links {
+			has[l.ID] = int64(p.ID)
+		}
+	}
+	for id, owner := range owners {
+		if has[id] != owner { // merged or deleted between the look-up and the lock, or since it was remembered
+			known.forget(id)
+			err = fmt.Errorf("%w: %s has another owner", engine.ErrAgain, id.Type)
+		}
+	}
+	return profiles, err
+}
+
 // LockProfiles implements engine.Tx.
 func (t *tx) LockProfiles(ctx context.Context, ids []int64) ([]identity.Profile, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
+	slices.SortFunc(ids, engine.CompareProfiles)
 	c := columnsOf(ids)
 	rows, err := t.Query(ctx, `
-		SELECT profile_id, created_at, merges FROM profiles
-		WHERE (bucket, profile_id) IN (SELECT * FROM unnest($1::int[], $2::bigint[]))
-		ORDER BY bucket, profile_id FOR NO KEY UPDATE`, c.buckets, c.ids)
+		SELECT p.profile_id, p.created_at, p.merges, p.ids
+		FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id) JOIN profiles p USING (bucket, profile_id)
+		ORDER BY p.bucket, p.profile_id FOR NO KEY UPDATE OF p`, c.buckets, c.ids)
 	if err != nil {
 		return nil, err
 	}
-	profiles, err := collectProfiles(rows)
-	if err != nil {
-		return nil, err
-	}
-	return profiles, t.readLinks(ctx, profiles)
+	return t.withLinks(ctx, rows)
 }
 
-func collectProfiles(rows pgx.Rows) ([]identity.Profile, error) {
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p identity.Profile, err error) {
-		var id int64
-		err = row.Scan(&id, &p.CreatedAt, &p.Merges)
+// withLinks reads locked profiles and fills in their external ids, oldest first.
+func (t *tx) withLinks(ctx context.Context, rows pgx.Rows) ([]identity.Profile, error) {
+	known := &t.store.knownIDs
+	var unread profileColumns
+	var at []int // of those in profiles
+	var counts []int
+	var profiles []identity.Profile
+	var p identity.Profile
+	var id int64
+	var count int
+	_, err := pgx.ForEachRow(rows, []any{&id, &p.CreatedAt, &p.Merges, &count}, func() error {
 		p.ID = identity.ProfileID(id)
-		return p, err
+		var ok bool
+		if p.Links, ok = known.linksOf(id, count); !ok {
+			p.Links = nil
+			unread.add(id)
+			at = append(at, len(profiles))
+			counts = append(counts, count)
+		}
+		profiles = append(profiles, p)
+		return nil
 	})
+	if err != nil || len(at) == 0 {
+		return profiles, err
+	}
+	if err := t.readLinks(ctx, profiles, unread, at); err != nil {
+		return nil, err
+	}
+	for i, n := range at {
+		if links := profiles[n].Links; len(links) == counts[i] {
+			known.remember(int64(profiles[n].ID), links)
+		}
+	}
+	return profiles, nil
 }
 
-// readLinks fills in the external ids of locked profiles, oldest first.
-func (t *tx) readLinks(ctx context.Context, profiles []identity.Profile) error {
-	at := make(map[int64]*identity.Profile, len(profiles))
-	var c profileColumns
-	for i := range profiles {
-		id := int64(profiles[i].ID)
-		at[id] = &profiles[i]
-		c.add(id)
+// readLinks reads the external ids of the profiles at some places.
+func (t *tx) readLinks(ctx context.Context, profiles []identity.Profile, c profileColumns, at []int) error {
+	place := make(map[int64]*identity.Profile, len(at))
+	for _, n := range at {
+		place[int64(profiles[n].ID)] = &profiles[n]
 	}
 	rows, err := t.Query(ctx, `
 		SELECT e.profile_id, e.id_type, e.id_value, e.added_at
@@ -117,12 +182,12 @@ func (t *tx) readLinks(ctx context.Context, profiles []identity.Profile) error {
 	var id int64
 	var link identity.Link
 	_, err = pgx.ForEachRow(rows, []any{&id, &link.ID.Type, &link.ID.Value, &link.AddedAt}, func() error {
-		p := at[id]
+		p := place[id]
 		p.Links = append(p.Links, link)
 		return nil
 	})
-	for i := range profiles {
-		slices.SortFunc(profiles[i].Links, func(a, b identity.Link) int {
+	for _, p := range place {
+		slices.SortFunc(p.Links, func(a, b identity.Link) int {
 			return cmp.Or(a.AddedAt.Compare(b.AddedAt), cmp.Compare(a.ID.Type, b.ID.Type), cmp.Compare(a.ID.Value, b.ID.Value))
 		})
 	}
@@ -132,17 +197,13 @@ func (t *tx) readLinks(ctx context.Context, profiles []identity.Profile) error {
 // NextProfiles implements engine.Tx.
 func (t *tx) NextProfiles(ctx context.Context, b *engine.Backfill, n int) ([]identity.Profile, error) {
 	rows, err := t.Query(ctx, `
-		SELECT profile_id, created_at, merges FROM profiles
+		SELECT profile_id, created_at, merges, ids FROM profiles
 		WHERE (bucket, profile_id) > ($1, $2) AND profile_id <= $3
 		ORDER BY bucket, profile_id LIMIT $4 FOR NO KEY UPDATE`, b.At.Bucket, b.At.ProfileID, b.MaxProfileID, n)
 	if err != nil {
 		return nil, err
 	}
-	profiles, err := collectProfiles(rows)
-	if err != nil {
-		return nil, err
-	}
-	return profiles, t.readLinks(ctx, profiles)
+	return t.withLinks(ctx, rows)
 }
 
 // ProfilesAfter implements engine.Tx.
@@ -208,25 +269,27 @@ func (t *tx) SaveIdentity(ctx context.Context, d identity.Diff, violations []eng
 	if len(d.Created) > 0 {
 		var c profileColumns
 		var at []time.Time
-		var merges []int32
+		var merges, ids []int32
 		for _, p := range d.Created {
 			c.add(int64(p.ID))
 			at = append(at, p.CreatedAt)
 			merges = append(merges, int32(p.Merges))
+			ids = append(ids, int32(len(p.Links)))
 		}
-		b.Queue(`INSERT INTO profiles (bucket, profile_id, created_at, merges)
-			SELECT * FROM unnest($1::int[], $2::bigint[], $3::timestamptz[], $4::int[])`, c.buckets, c.ids, at, merges)
+		b.Queue(`INSERT INTO profiles (bucket, profile_id, created_at, merges, ids)
+			SELECT * FROM unnest($1::int[], $2::bigint[], $3::timestamptz[], $4::int[], $5::int[])`, c.buckets, c.ids, at, merges, ids)
 	}
-	if len(d.Merges) > 0 {
+	if len(d.Grown) > 0 {
 		var c profileColumns
-		var merges []int32
-		for _, id := range slices.Sorted(maps.Keys(d.Merges)) {
-			c.add(int64(id))
-			merges = append(merges, int32(d.Merges[id]))
+		var merges, ids []int32
+		for _, p := range d.Grown {
+			c.add(int64(p.ID))
+			merges = append(merges, int32(p.Merges))
+			ids = append(ids, int32(len(p.Links)))
 		}
-		b.Queue(`UPDATE profiles p SET merges = n.merges
-			FROM unnest($1::int[], $2::bigint[], $3::int[]) AS n (bucket, profile_id, merges)
-			WHERE p.bucket = n.bucket AND p.profile_id = n.profile_id`, c.buckets, c.ids, merges)
+		b.Queue(`UPDATE profiles p SET merges = n.merges, ids = n.ids
+			FROM unnest($1::int[], $2::bigint[], $3::int[], $4::int[]) AS n (bucket, profile_id, merges, ids)
+			WHERE p.bucket = n.bucket AND p.profile_id = n.profile_id`, c.buckets, c.ids, merges, ids)
 	}
 	if len(violations) > 0 {
 		queueViolations(&b, violations, now)

@@ -45,16 +45,23 @@ func (q *Queue) Acquire(ctx context.Context, c deliver.Claim) ([]deliver.Lease, 
 		if err != nil {
 			return err
 		}
+		// Of its own lanes the claimer waits for those that it is just committing. Of others
+		// it waits for none: who has locked one is taking it. The order keeps two that wait from
+		// waiting for each other.
 		rows, err := t.Query(ctx, `
 			WITH mine AS (
 				SELECT p.destination_id, p.lane FROM queue_positions p JOIN destinations d USING (destination_id)
-				WHERE d.name = ANY($1) AND d.removed_at IS NULL AND NOT d.paused AND d.halted_reason IS NULL
-					AND (p.owner = $2 OR NOT $5 AND (p.owner = '' OR p.lease_until <= $3))
+				WHERE d.name = ANY($1) AND d.removed_at IS NULL AND NOT d.paused AND d.halted_reason IS NULL AND p.owner = $2
+				ORDER BY p.destination_id, p.lane FOR UPDATE OF p),
+			free AS (
+				SELECT p.destination_id, p.lane FROM queue_positions p JOIN destinations d USING (destination_id)
+				WHERE d.name = ANY($1) AND d.removed_at IS NULL AND NOT d.paused AND d.halted_reason IS NULL AND p.owner <> $2
+					AND NOT $5 AND (p.owner = '' OR p.lease_until <= $3)
 				FOR UPDATE OF p SKIP LOCKED)
 			UPDATE queue_positions p
 			SET token = CASE WHEN p.owner = $2 THEN p.token ELSE p.token + 1 END, owner = $2, lease_until = $4
-			FROM mine JOIN destinations d USING (destination_id)
-			WHERE p.destination_id = mine.destination_id AND p.lane = mine.lane
+			FROM (SELECT * FROM mine UNION ALL SELECT * FROM free) l JOIN destinations d USING (destination_id)
+			WHERE p.destination_id = l.destination_id AND p.lane = l.lane
 			RETURNING d.name, p.lane, p.token, p.seq, p.ahead, p.in_flight, p.failing_seq, p.attempt,
 				p.failing_since, p.next_attempt_at, p.last_code, p.last_reason`,
 			c.Destinations, c.Owner, c.Now, c.Now.Add(c.TTL), c.RenewOnly)

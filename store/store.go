@@ -53,6 +53,7 @@ type Store struct {
 	queueRoom  int64        // first place in the queue without a partition
 	queueSeen  atomic.Int64 // the last place drawn, as far as this process knows
 
+	knownIDs    knownIDs
 	suppression suppressionState
 }
 
