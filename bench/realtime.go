@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -14,6 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"muster/engine"
+	"muster/event"
+	"muster/ingest"
 )
 
 // realtimeRun are the flags of the realtime benchmark.
@@ -33,7 +33,7 @@ func realtimeFlags(set *flag.FlagSet) func(context.Context, *bench) error {
 	set.IntVar(&r.past, "history", 500_000, "stored `events` at the beginning")
 	set.Var(&r.batches, "batch", "calls in a transaction, separated by commas")
 	set.Var(&r.workers, "workers", "transactions at the same time, separated by commas")
-	set.BoolVar(&r.divide, "divide", false, "give each worker the calls of its own users, so that none waits for another's locks")
+	set.BoolVar(&r.divide, "divide", true, "give each worker the calls of its own users, as an import does, so that none waits for another's locks")
 	set.Var(&r.sets, "definitions", "1: 10 realtime and 30 windowed ones; 2: 100, 3: 1,000, of which an event touches 5")
 	set.DurationVar(&r.sustain, "sustain", 0, "instead: take calls in for this long, in the largest batches by the most workers, with the first of the definitions")
 	set.Uint64Var(&r.seed, "seed", 1, "of the generated traffic")
@@ -73,7 +73,7 @@ func (r *realtimeRun) run(ctx context.Context, b *bench) error {
 			return fmt.Errorf("%s: %w", set.name, err)
 		}
 	}
-	b.report.note("Calls are decoded beforehand; no HTTP. Property filters are evaluated. Without -divide any worker may meet any user.\n" +
+	b.report.note("Calls are decoded beforehand; no HTTP. Property filters are evaluated. Calls are divided among workers by person, as an import does; with -divide=false any worker may meet any user.\n" +
 		"The baseline is one connection that appends the same events by COPY, a transaction for each batch, to a table with the columns, partitions and indexes of the event log.")
 	return nil
 }
@@ -175,8 +175,8 @@ func (r *realtimeRun) burst(ctx context.Context, b *bench, name, template string
 	}
 	took, used := time.Since(began), b.server.cpu().since(before)
 	what := fmt.Sprintf("%s; batch %d, %d workers", name, batch, workers)
-	if r.divide {
-		what += ", users divided"
+	if !r.divide {
+		what += ", not divided"
 	}
 	b.report.add(Line{
 		Case: what, Measure: "calls", Value: float64(calls) / took.Seconds(), Unit: "calls/s",
@@ -209,15 +209,19 @@ func (r *realtimeRun) calls(d *database, n, batch int) ([][]engine.Received, err
 	return batches, nil
 }
 
-// divided deals the calls out to streams by whose they are, and makes batches of each.
+// divided deals the calls out to streams by whose they are, as an import does, and makes batches of each.
 func divided(batches [][]engine.Received, streams, batch int) [][][]engine.Received {
+	divider := ingest.NewDivider(streams)
 	parts := make([][]engine.Received, streams)
 	for _, b := range batches {
-		for _, c := range b {
-			h := fnv.New32a()
-			h.Write([]byte(cmp.Or(c.Call.UserID, c.Call.AnonymousID)))
-			i := int(h.Sum32()) % streams
-			parts[i] = append(parts[i], c)
+		calls := make([]*event.Call, len(b))
+		for i := range b {
+			calls[i] = b[i].Call
+		}
+		for lane, places := range divider.Divide(calls) {
+			for _, i := range places {
+				parts[lane] = append(parts[lane], b[i])
+			}
 		}
 	}
 	out := make([][][]engine.Received, streams)

@@ -212,7 +212,7 @@ func (in *ingestion) load(ctx context.Context) error {
 	wants := make([]Want, 0, len(in.order))
 	for _, w := range in.order {
 		in.rebuilding(w)
-		wants = append(wants, in.first(d, w)...)
+		wants = append(wants, in.first(w)...)
 	}
 	if err := in.tx.Load(ctx, wants); err != nil {
 		return fmt.Errorf("load %d profiles: %w", len(wants), err)
@@ -233,7 +233,7 @@ func (in *ingestion) load(ctx context.Context) error {
 
 // first is what has to be known before the events are folded in: of suspects only the
 // states, of all others everything.
-func (in *ingestion) first(d *decision, w *work) []Want {
+func (in *ingestion) first(w *work) []Want {
 	want := Want{Profile: w.Profile}
 	for _, c := range w.start {
 		if v := in.catalog.versionFor(c, w.Profile, in.running); v != nil && !v.Scheduled() {

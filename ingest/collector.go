@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
+
+	"muster/event"
 )
 
 // Reasons why a Collector does not store calls. The caller may try again later.
@@ -19,22 +22,22 @@ var (
 // CollectorConfig tunes a Collector. Zero values mean the defaults.
 type CollectorConfig struct {
 	Wait     time.Duration // how long a group waits for company; default 3 ms
-	MaxGroup int           // calls after which a group waits no longer; default 2,000
-	Workers  int           // groups stored at the same time; default 4
+	MaxGroup int           // calls after which a group waits no longer; default 5,000
+	Lanes    int           // groups stored at the same time; default: the processors, at least 2
 	MaxCalls int           // calls taken but not yet stored; default 20,000
 	MaxBytes int           // their request bodies together; default 64 MiB
 	Drain    time.Duration // how long Run stores what is left when it ends; default 30 s
 	Log      *slog.Logger  // nil means none
 }
 
-// Collector groups the calls of many requests into few transactions. The calls of
-// one request stay in one group.
+// Collector groups the calls of many requests into few transactions, several at a time:
+// its lanes. The calls of one request stay in one group, so that they are stored together
+// or not at all.
 type Collector struct {
-	sink  Sink
-	cfg   CollectorConfig
-	queue chan *submission
-
-	gather sync.Mutex // held by the worker that collects a group
+	sink    Sink
+	cfg     CollectorConfig
+	divider *Divider
+	lanes   []chan *submission
 
 	mu     sync.Mutex // guards the rest
 	calls  int        // taken but not yet stored
@@ -57,18 +60,18 @@ type fate struct {
 // NewCollector returns a collector in front of sink. It stores nothing until Run.
 func NewCollector(sink Sink, cfg CollectorConfig) *Collector {
 	cfg.Wait = cmp.Or(cfg.Wait, 3*time.Millisecond)
-	cfg.MaxGroup = cmp.Or(cfg.MaxGroup, 2_000)
-	cfg.Workers = cmp.Or(cfg.Workers, 4)
+	cfg.MaxGroup = cmp.Or(cfg.MaxGroup, 5_000)
+	cfg.Lanes = cmp.Or(cfg.Lanes, max(runtime.GOMAXPROCS(0), 2))
 	cfg.MaxCalls = cmp.Or(cfg.MaxCalls, 20_000)
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 64<<20)
 	cfg.Drain = cmp.Or(cfg.Drain, 30*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
-	return &Collector{
-		sink: sink,
-		cfg:  cfg,
+	c := &Collector{sink: sink, cfg: cfg, divider: NewDivider(cfg.Lanes)}
+	for range cfg.Lanes {
 		// Each submission holds at least one call, so that a send never blocks.
-		queue: make(chan *submission, cfg.MaxCalls+1),
+		c.lanes = append(c.lanes, make(chan *submission, cfg.MaxCalls+1))
 	}
+	return c
 }
 
 // Submit hands in the calls of one request, whose body had the given number of
@@ -101,6 +104,7 @@ func (c *Collector) Backlog() int {
 // enqueue takes s unless the collector is full. One that is empty takes anything:
 // else a request larger than the limits could never succeed.
 func (c *Collector) enqueue(s *submission) error {
+	lane := c.lanes[c.lane(s.items)]
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -111,8 +115,33 @@ func (c *Collector) enqueue(s *submission) error {
 	}
 	c.calls += len(s.items)
 	c.bytes += s.bytes
-	c.queue <- s
+	lane <- s
 	return nil
+}
+
+// lane is that of the request's person. Requests with the calls of several people, as
+// servers send them, share the first lane: in two they would wait for each other wherever
+// they meet, and one group of all costs less than two.
+func (c *Collector) lane(items []Item) int {
+	one := -1
+	for lane, places := range c.divider.Divide(callsOf(items)) {
+		switch {
+		case len(places) == 0:
+		case one >= 0:
+			return 0
+		default:
+			one = lane
+		}
+	}
+	return one
+}
+
+func callsOf(items []Item) []*event.Call {
+	calls := make([]*event.Call, len(items))
+	for i := range items {
+		calls[i] = items[i].Call
+	}
+	return calls
 }
 
 // Run, which is called once, stores what is submitted until ctx ends. It then takes no
@@ -123,14 +152,16 @@ func (c *Collector) Run(ctx context.Context) error {
 	storing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var workers sync.WaitGroup
-	for range c.cfg.Workers {
-		workers.Go(func() { c.work(storing) })
+	for _, lane := range c.lanes {
+		workers.Go(func() { c.work(storing, lane) })
 	}
 	<-ctx.Done()
 
 	c.mu.Lock()
 	c.closed = true
-	close(c.queue)
+	for _, lane := range c.lanes {
+		close(lane)
+	}
 	c.mu.Unlock()
 	patience := time.AfterFunc(c.cfg.Drain, stop)
 	workers.Wait()
@@ -140,9 +171,9 @@ func (c *Collector) Run(ctx context.Context) error {
 	return nil
 }
 
-func (c *Collector) work(ctx context.Context) {
+func (c *Collector) work(ctx context.Context, lane <-chan *submission) {
 	for {
-		group := c.collect()
+		group := c.collect(lane)
 		if len(group) == 0 {
 			return
 		}
@@ -151,13 +182,10 @@ func (c *Collector) work(ctx context.Context) {
 }
 
 // collect waits for a submission and then, for a moment, for others to share its
-// transaction. One worker collects at a time: when all are storing, submissions
-// pile up into one large group instead of many small ones. It returns nothing when
-// the collector is closed and empty.
-func (c *Collector) collect() []*submission {
-	c.gather.Lock()
-	defer c.gather.Unlock()
-	first, open := <-c.queue
+// transaction. While the lane is storing, submissions pile up into one large group instead
+// of many small ones. It returns nothing when the collector is closed and the lane empty.
+func (c *Collector) collect(lane <-chan *submission) []*submission {
+	first, open := <-lane
 	if !open {
 		return nil
 	}
@@ -166,7 +194,7 @@ func (c *Collector) collect() []*submission {
 	defer patience.Stop()
 	for calls < c.cfg.MaxGroup {
 		select {
-		case s, open := <-c.queue:
+		case s, open := <-lane:
 			if !open {
 				return group
 			}

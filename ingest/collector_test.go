@@ -75,7 +75,7 @@ func TestRequestsShareTransactions(t *testing.T) {
 
 func TestFullCollectorIsBusyAndStoresNothing(t *testing.T) {
 	s := open(t, func(_ *Config, c *CollectorConfig, m *memory) {
-		c.MaxCalls, c.Workers, c.MaxGroup = 5, 1, 1
+		c.MaxCalls, c.Lanes, c.MaxGroup = 5, 1, 1
 		m.gate, m.entered = make(chan struct{}), make(chan struct{}, 100)
 	})
 	answers := make(chan got)
@@ -205,7 +205,7 @@ func (f sinkFunc) Ingest(_ context.Context, items []Item) ([]Result, error) { re
 // What was taken before the shutdown is stored and answered; what comes later is not taken.
 func TestShutdownDrains(t *testing.T) {
 	s := open(t, func(_ *Config, c *CollectorConfig, m *memory) {
-		c.Workers, c.MaxGroup = 1, 1
+		c.Lanes, c.MaxGroup = 1, 1
 		m.gate, m.entered = make(chan struct{}), make(chan struct{}, 100)
 	})
 	answers := make(chan got)

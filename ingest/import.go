@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,11 +17,12 @@ import (
 const MaxLine = 1 << 20
 
 // Import reads calls from a file, one JSON object a line, plain or gzip, of any size
-// in bounded memory. Sink, SourceID and Now are required; Now is called from several
-// goroutines.
+// in bounded memory. Sink, SourceID and Now are required; Now and Sink
+// are called from several goroutines.
 //
-// Lines are decoded in parallel but reach the sink strictly in their order, so that
-// the calls of a profile apply in the order of the file. A call without a message id
+// Lines are decoded in parallel and stored group by group. A group is divided by person
+// into transactions that run side by side, and the next one waits for all of them: the
+// calls of a profile apply in the order of the file. A call without a message id
 // gets one made from the line's number and text: importing a file again, for
 // instance after an interruption, stores nothing twice.
 type Import struct {
@@ -29,12 +31,13 @@ type Import struct {
 	Now      func() time.Time
 
 	Size       int64 // bytes of the file as it lies on disk, for progress; 0 when unknown
-	GroupCalls int   // calls stored in one transaction; default 5,000
-	GroupBytes int   // their lines together, which bounds the memory; default 8 MiB
+	GroupCalls int   // calls stored at a time; default 10,000
+	GroupBytes int   // their lines together, which bounds the memory; default 16 MiB
+	Lanes      int   // transactions that a group is divided into, by person; default: the processors, at least 2
 	Decoders   int   // lines are decoded in so many goroutines; default 2
 
 	// OnBadLine and OnProgress, if set, are called from one goroutine, in the order of
-	// the file: for each line that was not taken, and after each transaction.
+	// the file: for each line that was not taken, and after each group.
 	OnBadLine  func(BadLine)
 	OnProgress func(Progress)
 }
@@ -84,8 +87,9 @@ type Summary struct {
 // read; the summary then tells how many lines are done with, and the import may
 // simply be run again. A read that blocks keeps Run from returning.
 func (im Import) Run(ctx context.Context, r io.Reader) (Summary, error) {
-	im.GroupCalls = cmp.Or(im.GroupCalls, 5_000)
-	im.GroupBytes = cmp.Or(im.GroupBytes, 8<<20)
+	im.GroupCalls = cmp.Or(im.GroupCalls, 10_000)
+	im.GroupBytes = cmp.Or(im.GroupBytes, 16<<20)
+	im.Lanes = cmp.Or(im.Lanes, max(runtime.GOMAXPROCS(0), 2))
 	im.Decoders = cmp.Or(im.Decoders, 2)
 
 	// Pages take two ways at once: through work to whichever decoder is free, and
@@ -109,7 +113,7 @@ func (im Import) Run(ctx context.Context, r io.Reader) (Summary, error) {
 			return nil
 		})
 	}
-	w := writer{im: im, began: im.Now(), sum: Summary{RefusedBy: map[event.Code]int64{}}}
+	w := writer{im: im, divider: NewDivider(im.Lanes), began: im.Now(), sum: Summary{RefusedBy: map[event.Code]int64{}}}
 	g.Go(func() error { return w.run(ctx, inOrder) })
 	if err := cmp.Or(g.Wait(), broken); err != nil {
 		return w.sum, fmt.Errorf("import stopped, lines 1 to %d are done: %w", w.sum.Lines, err)

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,11 +57,17 @@ func TestImportKeepsTheOrderOfTheFile(t *testing.T) {
 			if err != nil || sum.Lines != int64(n) || sum.Accepted != int64(n) || sum.Refused != 0 {
 				t.Fatalf("summary %+v, %v", sum, err)
 			}
-			for i, it := range m.stored {
+			if len(m.stored) != n {
+				t.Fatalf("%d calls are stored", len(m.stored))
+			}
+			last := make(map[string]int) // message id, by user
+			for _, it := range m.stored {
 				c := it.Call
-				if c.MessageID != fmt.Sprint(i+1) || it.SourceID != 7 {
-					t.Fatalf("call %d is %s of source %d", i, c.MessageID, it.SourceID)
+				id, err := strconv.Atoi(c.MessageID)
+				if err != nil || id <= last[c.UserID] || it.SourceID != 7 {
+					t.Fatalf("%s of %s and source %d comes after %d", c.MessageID, c.UserID, it.SourceID, last[c.UserID])
 				}
+				last[c.UserID] = id
 				if !c.Timestamp.Equal(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)) {
 					t.Fatalf("an archived call is moved to %v", c.Timestamp)
 				}

@@ -5,14 +5,17 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"muster/event"
 )
 
 // writer stores the lines of an import in groups, in their order.
 type writer struct {
-	im    Import
-	began time.Time
-	sum   Summary
+	im      Import
+	divider *Divider
+	began   time.Time
+	sum     Summary
 
 	group        []line
 	calls, bytes int   // in group
@@ -64,6 +67,22 @@ func (w *writer) add(ctx context.Context, p *page) error {
 	return nil
 }
 
+// store stores calls, divided by person into transactions side by side.
+func (w *writer) store(ctx context.Context, items []Item) ([]Result, error) {
+	results := make([]Result, len(items))
+	g, ctx := errgroup.WithContext(ctx)
+	for _, places := range w.divider.Divide(callsOf(items)) {
+		g.Go(func() error {
+			part, err := store(ctx, w.im.Sink, pick(items, places))
+			for i, r := range part {
+				results[places[i]] = r
+			}
+			return err
+		})
+	}
+	return results, g.Wait()
+}
+
 // flush stores the calls of the group and counts its lines.
 func (w *writer) flush(ctx context.Context) error {
 	items := make([]Item, 0, w.calls)
@@ -72,7 +91,7 @@ func (w *writer) flush(ctx context.Context) error {
 			items = append(items, Item{SourceID: w.im.SourceID, Call: l.call})
 		}
 	}
-	results, err := store(ctx, w.im.Sink, items)
+	results, err := w.store(ctx, items)
 	if err != nil {
 		return fmt.Errorf("store lines %d to %d: %w", w.sum.Lines+1, w.through, err)
 	}
@@ -114,4 +133,12 @@ func (w *writer) refuse(number int64, why *event.Rejection) {
 	if w.im.OnBadLine != nil {
 		w.im.OnBadLine(BadLine{Line: number, Rejection: why})
 	}
+}
+
+func pick(items []Item, places []int) []Item {
+	picked := make([]Item, len(places))
+	for i, place := range places {
+		picked[i] = items[place]
+	}
+	return picked
 }
