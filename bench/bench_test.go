@@ -22,6 +22,13 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(fakeProcess) != "" {
+		if err := playMixpanel(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	code := m.Run()
 	if shared.server != nil {
 		if err := shared.server.stop(); err != nil {
@@ -87,3 +94,9 @@ func BenchmarkMerge(b *testing.B) { small(b, "merge", "-sizes", "10", "-merges",
 func BenchmarkStorage(b *testing.B) { small(b, "storage", "-events", "5000") }
 
 func BenchmarkIdle(b *testing.B) { small(b, "idle", "-events", "2000", "-for", "1s") }
+
+func BenchmarkMapper(b *testing.B) { small(b, "mapper", "-for", "10ms") }
+
+func BenchmarkDeliver(b *testing.B) {
+	small(b, "deliver", "-messages", "5000", "-sample", "5000", "-standing", "5000")
+}

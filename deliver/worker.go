@@ -20,14 +20,15 @@ const (
 type worker struct {
 	*sender
 	certainty *certainty
-	stop      context.Context // ends when the lane is to be given back
+	all       context.Context // ends when all lanes are to be given back
+	stop      context.Context // ends when this lane is to be given back
 	retire    context.CancelFunc
 	woken     chan struct{}
 	done      chan struct{} // closed when the lane has been given back
 }
 
 func newWorker(h *holding, l Lease, o *outlet, certain time.Duration) *worker {
-	w := &worker{certainty: newCertainty(h.work, certain), woken: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &worker{certainty: newCertainty(h.work, certain), all: h.stop, woken: make(chan struct{}, 1), done: make(chan struct{})}
 	w.stop, w.retire = context.WithCancel(h.stop)
 	w.sender = newSender(h.d, l, o, func() {
 		h.wake(func(other Lane) bool { return other.Destination == l.Lane.Destination && other != l.Lane })
@@ -88,6 +89,8 @@ func (w *worker) pass() (rest, error) {
 		switch {
 		case errors.Is(err, ErrLostLease):
 			w.lost = true
+		case err != nil && w.stop.Err() != nil && w.all.Err() == nil:
+			return rest{moved: moved}, nil // only this lane: it may not be worked on any more
 		case err != nil:
 			return rest{}, err
 		case !r.again || r.halted:

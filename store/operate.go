@@ -60,15 +60,23 @@ func (s *Store) Resume(ctx context.Context, destination string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.pool.Exec(ctx, `
-		WITH lanes AS ( -- in the order in which a process that delivers locks them
-			SELECT destination_id, lane FROM queue_positions
-			WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1)
-			ORDER BY destination_id, lane FOR UPDATE)
-		UPDATE queue_positions p
-		SET failing_seq = 0, attempt = 0, failing_since = NULL, next_attempt_at = NULL, last_code = '', last_reason = ''
-		FROM lanes l WHERE p.destination_id = l.destination_id AND p.lane = l.lane`, destination)
-	return err
+	err = pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
+		// In the order in which a process that delivers locks them.
+		_, err := t.Exec(ctx, `
+			SELECT FROM queue_positions WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1)
+			ORDER BY destination_id, lane FOR UPDATE`, destination)
+		if err != nil {
+			return err
+		}
+		_, err = t.Exec(ctx, `
+			UPDATE queue_positions SET failing_seq = 0, attempt = 0, failing_since = NULL, next_attempt_at = NULL, last_code = '', last_reason = ''
+			WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1)`, destination)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("destination %q: %w", destination, err)
+	}
+	return nil
 }
 
 func (s *Store) operate(ctx context.Context, destination, statement string) error {
@@ -101,12 +109,20 @@ func (s *Store) Unhalt(ctx context.Context) error {
 	return nil
 }
 
+// The kinds of dead letters.
+const (
+	KindRejected      = "rejected"      // refused for good
+	KindUncertain     = "uncertain"     // perhaps applied, and not to be repeated blindly
+	KindGaveUp        = "gave_up"       // failed for too long
+	KindUndeliverable = "undeliverable" // nobody to tell
+)
+
 // DeadLetter is a message that was not told and that an operator decides about.
 type DeadLetter struct {
 	ID          int64     `json:"id"`
 	Destination string    `json:"destination"`
 	Key         string    `json:"key"`
-	Kind        string    `json:"kind"` // rejected, uncertain, gave_up, undeliverable
+	Kind        string    `json:"kind"` // KindRejected and so on
 	Code        string    `json:"code"`
 	Reason      string    `json:"reason"`
 	IDs         string    `json:"ids"`

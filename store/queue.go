@@ -41,27 +41,30 @@ func (q *Queue) Acquire(ctx context.Context, c deliver.Claim) ([]deliver.Lease, 
 			INSERT INTO queue_positions (destination_id, lane)
 			SELECT d.destination_id, l FROM destinations d, generate_series(0, $2 - 1) AS l
 			WHERE d.name = ANY($1) AND d.removed_at IS NULL
+				-- A conflict with a lane that is just committed would wait for it.
+				AND NOT EXISTS (SELECT FROM queue_positions p WHERE p.destination_id = d.destination_id AND p.lane = l)
 			ON CONFLICT DO NOTHING`, c.Destinations, engine.Lanes)
 		if err != nil {
 			return err
 		}
-		// Of its own lanes the claimer waits for those that it is just committing. Of others
-		// it waits for none: who has locked one is taking it. The order keeps two that wait from
-		// waiting for each other.
+		// Of its own lanes the claimer waits for those that it is just committing, or they
+		// would not be renewed. The order keeps two that wait from waiting for each other. Of
+		// other lanes it waits for none: who has locked one is taking it.
+		_, err = t.Exec(ctx, `
+			SELECT FROM queue_positions WHERE owner = $1 ORDER BY destination_id, lane FOR UPDATE`, c.Owner)
+		if err != nil {
+			return err
+		}
 		rows, err := t.Query(ctx, `
 			WITH mine AS (
 				SELECT p.destination_id, p.lane FROM queue_positions p JOIN destinations d USING (destination_id)
-				WHERE d.name = ANY($1) AND d.removed_at IS NULL AND NOT d.paused AND d.halted_reason IS NULL AND p.owner = $2
-				ORDER BY p.destination_id, p.lane FOR UPDATE OF p),
-			free AS (
-				SELECT p.destination_id, p.lane FROM queue_positions p JOIN destinations d USING (destination_id)
-				WHERE d.name = ANY($1) AND d.removed_at IS NULL AND NOT d.paused AND d.halted_reason IS NULL AND p.owner <> $2
-					AND NOT $5 AND (p.owner = '' OR p.lease_until <= $3)
+				WHERE d.name = ANY($1) AND d.removed_at IS NULL AND NOT d.paused AND d.halted_reason IS NULL
+					AND (p.owner = $2 OR NOT $5 AND (p.owner = '' OR p.lease_until <= $3))
 				FOR UPDATE OF p SKIP LOCKED)
 			UPDATE queue_positions p
 			SET token = CASE WHEN p.owner = $2 THEN p.token ELSE p.token + 1 END, owner = $2, lease_until = $4
-			FROM (SELECT * FROM mine UNION ALL SELECT * FROM free) l JOIN destinations d USING (destination_id)
-			WHERE p.destination_id = l.destination_id AND p.lane = l.lane
+			FROM mine JOIN destinations d USING (destination_id)
+			WHERE p.destination_id = mine.destination_id AND p.lane = mine.lane
 			RETURNING d.name, p.lane, p.token, p.seq, p.ahead, p.in_flight, p.failing_seq, p.attempt,
 				p.failing_since, p.next_attempt_at, p.last_code, p.last_reason`,
 			c.Destinations, c.Owner, c.Now, c.Now.Add(c.TTL), c.RenewOnly)
@@ -221,10 +224,14 @@ func letters(ctx context.Context, t pgx.Tx, destination int64, lane int, p deliv
 	for _, list := range []struct {
 		kind    string
 		letters []deliver.Letter
-	}{{"rejected", p.Dead}, {"uncertain", p.Uncertain}} {
+	}{{KindRejected, p.Dead}, {KindUncertain, p.Uncertain}} {
 		for _, letter := range list.letters {
+			kind := list.kind
+			if letter.Code == deliver.CodeGaveUp {
+				kind = KindGaveUp
+			}
 			seqs = append(seqs, letter.Entry.Seq)
-			kinds = append(kinds, list.kind)
+			kinds = append(kinds, kind)
 			codes = append(codes, letter.Code)
 			reasons = append(reasons, letter.Reason)
 			attempts = append(attempts, int32(letter.Attempts))
