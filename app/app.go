@@ -30,11 +30,12 @@ type Options struct {
 	Identity     identity.Settings
 	Destinations map[string]mixpanel.Settings // by name
 	Pace         deliver.Pace
-	HTTP         *http.Client     // to destinations; nil: one of the client's own
-	Now          func() time.Time // the clock
-	DedupWindow  time.Duration    // how long message ids are remembered; 0: DefaultDedupWindow
-	Log          *slog.Logger     // nil: nothing is logged
-	Metrics      *web.Metrics     // nil: nothing is counted
+	Paces        map[string]deliver.Pace // of destinations that have their own
+	HTTP         *http.Client            // to destinations; nil: one of the client's own
+	Now          func() time.Time        // the clock
+	DedupWindow  time.Duration           // how long message ids are remembered; 0: DefaultDedupWindow
+	Log          *slog.Logger            // nil: nothing is logged
+	Metrics      *web.Metrics            // nil: nothing is counted
 
 	// Watch, if not nil, is put in front of each destination.
 	Watch func(name string, d deliver.Destination) deliver.Destination
@@ -84,7 +85,11 @@ func New(ctx context.Context, o Options) (*App, error) {
 		if o.Watch != nil {
 			d = o.Watch(name, d)
 		}
-		a.targets = append(a.targets, deliver.Target{Name: name, Destination: d, Pace: o.Pace})
+		pace, own := o.Paces[name]
+		if !own {
+			pace = o.Pace
+		}
+		a.targets = append(a.targets, deliver.Target{Name: name, Destination: d, Pace: pace})
 		kinds[name] = "mixpanel"
 	}
 	if err := o.Store.EnsureDestinations(ctx, kinds, o.Now()); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"muster/deliver"
 	"muster/engine"
 	"muster/identity"
 	"muster/mixpanel"
@@ -63,6 +64,14 @@ type Destination struct {
 	Name     string            `yaml:"name"`
 	Kind     string            `yaml:"kind"` // empty: mixpanel
 	Settings mixpanel.Settings `yaml:"settings"`
+	Delivery Delivery          `yaml:"delivery"`
+}
+
+// Delivery says for how long a message is tried that a destination does not take. It is given up
+// when both are reached; see deliver.Pace.
+type Delivery struct {
+	GiveUpAfter    time.Duration `yaml:"give_up_after"`    // since its first failure, at least a minute; 0: a day
+	GiveUpAttempts int           `yaml:"give_up_attempts"` // 0: 10
 }
 
 // Computation is an audience or a computed trait. Its key comes from its name if it has none.
@@ -176,4 +185,13 @@ func (c *Config) MixpanelSettings() map[string]mixpanel.Settings {
 		settings[d.Name] = d.Settings
 	}
 	return settings
+}
+
+// Paces say how each destination is served, by name.
+func (c *Config) Paces() map[string]deliver.Pace {
+	paces := make(map[string]deliver.Pace, len(c.Destinations))
+	for _, d := range c.Destinations {
+		paces[d.Name] = deliver.Pace{GiveUpAge: d.Delivery.GiveUpAfter, GiveUpAttempts: d.Delivery.GiveUpAttempts}
+	}
+	return paces
 }

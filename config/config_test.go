@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"muster/config"
+	"muster/deliver"
 	"muster/engine"
 	"muster/identity"
 	"muster/query"
@@ -148,6 +150,8 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"destination without a name", "destinations:\n  - settings: {token: t}", `muster.yaml:2: destinations[0].name: "" is no name; use 1 to 64`},
 		{"destination twice", "destinations:\n  - {name: m, settings: {token: t}}\n  - {name: m, settings: {token: t}}", `muster.yaml:3: destinations[1].name: the name "m" stands twice`},
 		{"kind", "destinations:\n  - {name: m, kind: amplitude, settings: {token: t}}", `muster.yaml:2: destinations[0].kind: "amplitude" is not known; use mixpanel, or leave it out`},
+		{"giving up too soon", "destinations:\n  - name: m\n    settings: {token: t}\n    delivery:\n      give_up_after: 2s\n", "muster.yaml:5: destinations[0].delivery.give_up_after: 2s is too short: a minute, 1m, is the least"},
+		{"no attempts", "destinations:\n  - {name: m, settings: {token: t}, delivery: {give_up_attempts: -1}}\n", "muster.yaml:2: destinations[0].delivery.give_up_attempts: is -1; use 1 or more, or leave it out for 10"},
 		{"no token", "destinations:\n  - name: m\n    settings:\n      region: eu\n", "muster.yaml:4: destinations[0].settings.token: is missing; copy the project token from Mixpanel's project settings"},
 		{"region", "destinations:\n  - name: m\n    settings:\n      token: t\n      region: fr\n", `muster.yaml:5: destinations[0].settings.region: is "fr"; use us, eu, in`},
 		{"duration", "destinations:\n  - name: m\n    settings:\n      token: t\n      request_timeout: soon\n", "invalid duration"},
@@ -246,5 +250,24 @@ func TestTheExample(t *testing.T) {
 		if _, found := query.Compile(def.Query, query.CheckOptions{Purpose: def.Kind}); found.Err() != nil {
 			t.Errorf("%s: %v", def.Key, found.Err())
 		}
+	}
+}
+
+// Each destination has its own patience; what is left out is the loop's to fill in.
+func TestPatience(t *testing.T) {
+	c, err := config.Parse("muster.yaml", []byte(`
+destinations:
+  - {name: hasty, settings: {token: a}, delivery: {give_up_after: 90m, give_up_attempts: 3}}
+  - {name: usual, settings: {token: b}}
+`), getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paces := c.Paces()
+	if want := (deliver.Pace{GiveUpAge: 90 * time.Minute, GiveUpAttempts: 3}); paces["hasty"] != want {
+		t.Errorf("hasty: %+v", paces["hasty"])
+	}
+	if pace, ok := paces["usual"]; !ok || pace != (deliver.Pace{}) {
+		t.Errorf("usual: %+v", pace)
 	}
 }

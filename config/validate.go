@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"time"
 
+	"muster/deliver"
 	"muster/engine"
 	"muster/mixpanel"
 	"muster/scheduler"
@@ -95,6 +96,12 @@ func (c *Config) destinationFaults(f *faults) {
 		names[d.Name] = true
 		if d.Kind != "mixpanel" {
 			f.add(place+".kind", "%q is not known; use mixpanel, or leave it out", d.Kind)
+		}
+		if age := d.Delivery.GiveUpAfter; age < 0 || age > 0 && age < time.Minute {
+			f.add(place+".delivery.give_up_after", "%s is too short: a minute, 1m, is the least", age)
+		}
+		if n := d.Delivery.GiveUpAttempts; n < 0 {
+			f.add(place+".delivery.give_up_attempts", "is %d; use 1 or more, or leave it out for %d", n, deliver.DefaultGiveUpAttempts)
 		}
 		for _, err := range each(d.Settings.Validate()) {
 			field := place + ".settings"
