@@ -78,10 +78,11 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	kinds := make(map[string]string, len(o.Destinations))
 	for name, settings := range o.Destinations {
-		var d deliver.Destination
-		if d, err = mixpanel.NewDestination(settings, o.HTTP); err != nil {
+		project, err := mixpanel.NewDestination(settings, o.HTTP)
+		if err != nil {
 			return nil, fmt.Errorf("destination %s: %w", name, err)
 		}
+		var d deliver.Destination = project
 		if o.Watch != nil {
 			d = o.Watch(name, d)
 		}
@@ -89,7 +90,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 		if !own {
 			pace = o.Pace
 		}
-		a.targets = append(a.targets, deliver.Target{Name: name, Destination: d, Pace: pace})
+		a.targets = append(a.targets, deliver.Target{Name: name, Destination: d, Pace: pace, Repeatable: project.Repeatable})
 		kinds[name] = "mixpanel"
 	}
 	if err := o.Store.EnsureDestinations(ctx, kinds, o.Now()); err != nil {

@@ -32,13 +32,24 @@ func TestDeadProcessIsReplacedWithinItsLease(t *testing.T) {
 	})
 }
 
+// Whether the queue or the destination knows that a call must not be repeated makes no difference.
 func TestCrashWhileSendingParksWhatMustNotBeRepeated(t *testing.T) {
+	t.Run("the queue knows", func(t *testing.T) { crashWhileSending(t, false, nil) })
+	t.Run("the destination knows", func(t *testing.T) {
+		crashWhileSending(t, true, func(c *event.Call) bool { return c.MessageID != "once" })
+	})
+	t.Run("either may know", func(t *testing.T) {
+		crashWhileSending(t, false, func(*event.Call) bool { return true })
+	})
+}
+
+func crashWhileSending(t *testing.T, repeatable bool, knows func(*event.Call) bool) {
 	synctest.Test(t, func(t *testing.T) {
 		q, s := newMemQueue(4, "mp"), newShop(t)
-		target := Target{Name: "mp", Destination: s}
+		target := Target{Name: "mp", Destination: s, Repeatable: knows}
 		dying := &link{memQueue: q}
 		s.during = func(context.Context, []*event.Call) { dying.dead.Store(true) } // then it is applied
-		q.append("mp", "c1", "once", false, time.Now())
+		q.append("mp", "c1", "once", repeatable, time.Now())
 		q.append("mp", "c1", "often", true, time.Now())
 		p := startOn(t, dying, "first", target)
 		synctest.Wait()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"muster/event"
 )
 
 // Target is a destination with its name in the queue and its pace.
@@ -13,6 +15,14 @@ type Target struct {
 	Name        string
 	Destination Destination
 	Pace        Pace
+	// Repeatable says that applying the call twice does no harm there; nil: it does none.
+	// Of an entry both this and Entry.Repeatable must hold.
+	Repeatable func(c *event.Call) bool
+}
+
+// repeats says whether the entry may be sent again when nobody knows what became of it.
+func (t *Target) repeats(e *Entry) bool {
+	return e.Repeatable && (t.Repeatable == nil || t.Repeatable(e.Call))
 }
 
 // outlet is what the lanes of one destination share in this process.

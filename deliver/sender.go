@@ -83,7 +83,7 @@ func (s *sender) step(stop, certain context.Context) (rest, error) {
 	if quiet = later(quiet, s.state.Retry.Next); now.Before(quiet) {
 		return rest{due: quiet}, nil
 	}
-	v, err := s.fill(stop, target.Pace, now)
+	v, err := s.fill(stop, &target, now)
 	if err != nil {
 		return rest{}, err
 	}
@@ -146,7 +146,8 @@ func (s *sender) adopt(stop, certain context.Context) error {
 
 // fill reads entries until a batch is ready, the window is full or the queue has
 // no more, and looks at what there is to do.
-func (s *sender) fill(ctx context.Context, pace Pace, now time.Time) (view, error) {
+func (s *sender) fill(ctx context.Context, target *Target, now time.Time) (view, error) {
+	pace := target.Pace
 	s.more = true
 	for {
 		v := look(s.open, s.barriers, pace.Settle, pace.Batch, now)
@@ -162,6 +163,7 @@ func (s *sender) fill(ctx context.Context, pace Pace, now time.Time) (view, erro
 		for _, e := range entries {
 			s.read = e.Seq
 			if !s.state.resolved(e.Seq) {
+				e.Repeatable = target.repeats(&e)
 				s.open = append(s.open, e)
 			}
 		}

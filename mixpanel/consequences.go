@@ -1,9 +1,13 @@
 package mixpanel
 
 import (
+	"bytes"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+
+	"muster/event"
 )
 
 // increment is one counter of an $add record.
@@ -11,6 +15,30 @@ type increment struct {
 	name   []byte
 	quoted []byte
 	amount []byte
+}
+
+// counts tells whether one of the messages that c becomes adds to something. It costs next
+// to nothing unless c may be one that does.
+func (m *Mapper) counts(c *event.Call) bool {
+	switch {
+	case !m.people || c.Type != event.Track && c.Type != event.Page && c.Type != event.Screen:
+		return false
+	case len(m.eventIncrements) == 0 && len(m.propIncrements) == 0 && !mentionsRevenue(c.Properties):
+		return false
+	}
+	messages, err := m.Map(c, c.Timestamp)
+	return err == nil && slices.ContainsFunc(messages, func(o Message) bool { return o.Class == ClassIncrement })
+}
+
+// mentionsRevenue is true of every text with a property of that name in any spelling, and of others.
+func mentionsRevenue(properties []byte) bool {
+	const rest = len("evenue")
+	for i, b := range properties {
+		if (b|0x20 == 'r' && len(properties)-i > rest && bytes.EqualFold(properties[i+1:i+1+rest], []byte("evenue"))) || b == '\\' {
+			return true // an escape may spell anything
+		}
+	}
+	return false
 }
 
 // consequences emits what events do to the profile: counters, the dates of the

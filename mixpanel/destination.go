@@ -67,6 +67,11 @@ func (d *Destination) Barrier(c *event.Call) bool {
 	return ok && !d.links.known(p)
 }
 
+// Repeatable tells whether sending c twice leaves Mixpanel as sending it once does. It does
+// not if c counts something on a profile. Who does not know whether a call that is not
+// repeatable was applied must not send it again by itself.
+func (d *Destination) Repeatable(c *event.Call) bool { return !d.mapper.counts(c) }
+
 // Send maps calls, sends their messages in few requests and returns one outcome per call.
 // now is the instant of mapping, see [Mapper.Map].
 //

@@ -293,3 +293,30 @@ func TestSeverityKnowsEveryVerdict(t *testing.T) {
 		}
 	}
 }
+
+// What would count twice must not be repeated blindly; everything else may be.
+func TestRepeatable(t *testing.T) {
+	counting := Settings{EventIncrements: []string{"Audience Entered"}, PropIncrements: []string{"orders"}}
+	for _, test := range []struct {
+		settings Settings
+		call     string
+		want     bool
+	}{
+		{Settings{}, `{"type":"track","messageId":"m","event":"E","userId":"u","properties":{"plan":"pro"}}`, true},
+		{Settings{}, `{"type":"track","messageId":"m","event":"E","userId":"u","properties":{"revenue":3}}`, false},
+		{Settings{}, `{"type":"track","messageId":"m","event":"E","userId":"u","properties":{"Revenue":"$3"}}`, false},
+		{Settings{}, `{"type":"track","messageId":"m","event":"E","userId":"u","properties":{"r\u0065venue":3}}`, false},
+		{Settings{}, `{"type":"track","messageId":"m","event":"E","userId":"u","properties":{"revenue":0}}`, true},
+		{Settings{}, `{"type":"track","messageId":"m","event":"E","userId":"u","properties":{"note":"no revenue"}}`, true},
+		{Settings{People: new(false)}, `{"type":"track","messageId":"m","event":"E","userId":"u","properties":{"revenue":3}}`, true},
+		{counting, `{"type":"track","messageId":"m","event":"audience entered","userId":"u"}`, false},
+		{counting, `{"type":"track","messageId":"m","event":"audience entered","anonymousId":"a"}`, true}, // known users only
+		{counting, `{"type":"track","messageId":"m","event":"Trait Computed","userId":"u","properties":{"trait_key":"orders","orders":4}}`, false},
+		{counting, `{"type":"track","messageId":"m","event":"Trait Computed","userId":"u","properties":{"trait_key":"orders","orders":null}}`, true},
+		{counting, `{"type":"identify","messageId":"m","userId":"u","traits":{"orders":4,"revenue":5}}`, true},
+	} {
+		if got := newDestination(t, test.settings).Repeatable(readCall(t, test.call)); got != test.want {
+			t.Errorf("%s: %v", test.call, got)
+		}
+	}
+}
