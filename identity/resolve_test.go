@@ -147,6 +147,19 @@ func TestResolve(t *testing.T) {
 		},
 		want: "1: anonymous_id:a1 user_id:u anonymous_id:a2 anonymous_id:a3 anonymous_id:a4",
 	}, {
+		name: "a month is 30 days, a year 365",
+		settings: limits(map[string]identity.Limit{
+			"anonymous_id": {Max: 1, Period: identity.Monthly}, "email": {Max: 1, Period: identity.Annually},
+		}),
+		steps: []step{
+			{0, "user:u anon:a1 email:1@x", "1+"},
+			{29 * day, "user:u anon:a2", "1 dropped anonymous_id:a2 time_limit"},
+			{30 * day, "user:u anon:a2", "1"},
+			{364 * day, "user:u email:2@x", "1 dropped email:2@x time_limit"},
+			{365 * day, "user:u email:2@x", "1"},
+		},
+		want: "1: anonymous_id:a1 email:1@x user_id:u anonymous_id:a2 email:2@x",
+	}, {
 		name:     "two weeks of visitors may be merged, two visitors of one week may not",
 		settings: limits(map[string]identity.Limit{"anonymous_id": {Max: 1, Period: identity.Weekly}}),
 		steps: []step{

@@ -38,6 +38,13 @@ func TestConformanceOnTheModel(t *testing.T) {
 	}
 }
 
+func TestIdentityOnTheModel(t *testing.T) {
+	report, text := run(t, scenario.Options{}, false, "testdata/identity.yaml")
+	if passed, failed := report.Count(); failed > 0 || passed != 18 {
+		t.Errorf("%d passed, %d failed:\n%s", passed, failed, text)
+	}
+}
+
 func TestDifferencesAreReadable(t *testing.T) {
 	_, text := run(t, scenario.Options{}, false, "testdata/differences.yaml")
 	golden(t, "differences.golden", text)
