@@ -123,7 +123,7 @@ CREATE TABLE dead_letters (
     reason_told    text NOT NULL,
     attempts       integer NOT NULL,
     died_at        timestamptz NOT NULL,
-    resolution     text CHECK (resolution IN ('retried', 'dropped')),
+    resolution     text CHECK (resolution IN ('retried', 'dropped', 'superseded')),
     resolved_at    timestamptz
 );
 CREATE UNIQUE INDEX dead_letters_once ON dead_letters (destination_id, lane, seq, kind) WHERE kind <> 'undeliverable';
@@ -147,5 +147,5 @@ COMMENT ON COLUMN dead_letters.at IS 'Time in the message.';
 COMMENT ON COLUMN dead_letters.reason_told IS 'Why it was to be told.';
 COMMENT ON COLUMN dead_letters.attempts IS 'How often the destination was asked.';
 COMMENT ON COLUMN dead_letters.died_at IS 'When it was given up.';
-COMMENT ON COLUMN dead_letters.resolution IS 'retried or dropped by an operator; null while it waits for one.';
+COMMENT ON COLUMN dead_letters.resolution IS 'retried or dropped by an operator; superseded: it was to be retried, but its ids had been told a newer value; null while it waits for one.';
 COMMENT ON COLUMN dead_letters.resolved_at IS 'When.';

@@ -336,7 +336,7 @@ CREATE TABLE muster.dead_letters (
     resolution text,
     resolved_at timestamp with time zone,
     CONSTRAINT dead_letters_kind_check CHECK ((kind = ANY (ARRAY['rejected'::text, 'uncertain'::text, 'gave_up'::text, 'undeliverable'::text]))),
-    CONSTRAINT dead_letters_resolution_check CHECK ((resolution = ANY (ARRAY['retried'::text, 'dropped'::text])))
+    CONSTRAINT dead_letters_resolution_check CHECK ((resolution = ANY (ARRAY['retried'::text, 'dropped'::text, 'superseded'::text])))
 );
 
 COMMENT ON TABLE muster.dead_letters IS 'Messages that were not told and that an operator decides about.';
@@ -377,7 +377,7 @@ COMMENT ON COLUMN muster.dead_letters.attempts IS 'How often the destination was
 
 COMMENT ON COLUMN muster.dead_letters.died_at IS 'When it was given up.';
 
-COMMENT ON COLUMN muster.dead_letters.resolution IS 'retried or dropped by an operator; null while it waits for one.';
+COMMENT ON COLUMN muster.dead_letters.resolution IS 'retried or dropped by an operator; superseded: it was to be retried, but its ids had been told a newer value; null while it waits for one.';
 
 COMMENT ON COLUMN muster.dead_letters.resolved_at IS 'When.';
 

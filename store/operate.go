@@ -163,20 +163,37 @@ func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, 
 	})
 }
 
+// Retried is what became of dead letters that were to be queued again.
+type Retried struct {
+	Queued     int64
+	Superseded int64 // not queued: their ids were told a newer value since
+}
+
 // RetryDeadLetters queues dead letters again, as they were: same ids, value and time, so
-// that what was applied already is no second event for the destination. Undeliverable
-// ones have nobody to go to and stay. It answers how many went.
-func (s *Store) RetryDeadLetters(ctx context.Context, f LetterFilter, now time.Time) (int64, error) {
+// that what was applied already is no second event for the destination. A property that
+// its ids were told anew since is not told again, or the older value would be the last one.
+// Undeliverable ones have nobody to go to and stay.
+func (s *Store) RetryDeadLetters(ctx context.Context, f LetterFilter, now time.Time) (Retried, error) {
+	var r Retried
 	if err := s.queueAhead(ctx); err != nil {
-		return 0, err
+		return r, err
 	}
-	var n int64
 	err := s.Transact(ctx, func(et engine.Tx) error {
 		t := et.(*tx)
 		if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(appendLock)); err != nil {
 			return err
 		}
 		tag, err := t.Exec(ctx, `
+			UPDATE dead_letters l SET resolution = 'superseded', resolved_at = $4
+			FROM destinations d, ledger g
+			WHERE d.destination_id = l.destination_id AND l.form = 'identify' AND l.kind <> 'undeliverable'
+				AND g.bucket = l.bucket AND g.profile_id = l.profile_id AND g.connection_id = l.connection_id AND g.ids = l.ids AND g.told > l.told
+				AND`+letterWhere, f.IDs, f.Destination, f.Kind, now)
+		if err != nil {
+			return err
+		}
+		r.Superseded = tag.RowsAffected()
+		tag, err = t.Exec(ctx, `
 			WITH chosen AS (
 				UPDATE dead_letters l SET resolution = 'retried', resolved_at = $4
 				FROM destinations d WHERE d.destination_id = l.destination_id AND l.kind <> 'undeliverable' AND`+letterWhere+`
@@ -187,14 +204,14 @@ func (s *Store) RetryDeadLetters(ctx context.Context, f LetterFilter, now time.T
 		if err != nil {
 			return err
 		}
-		n = tag.RowsAffected()
+		r.Queued = tag.RowsAffected()
 		_, err = t.Exec(ctx, `SELECT pg_notify($1, '')`, QueueChannel)
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("retry dead letters: %w", err)
+		return Retried{}, fmt.Errorf("retry dead letters: %w", err)
 	}
-	return n, nil
+	return r, nil
 }
 
 // DropDeadLetters gives dead letters up for good and answers how many.

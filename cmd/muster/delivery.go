@@ -162,10 +162,15 @@ func newRetry(env *environment) *cobra.Command {
 	return decide(env, "retry", "Queue dead letters again, as they were",
 		`A message that is queued again keeps its id and time: if it had been applied after all,
 an event of it stays one. A change of a number ($add) would count twice: look before you
-retry uncertain ones.`,
+retry uncertain ones. A property that was told anew meanwhile is not set back to the older
+value; its dead letter is settled as superseded.`,
 		func(cmd *cobra.Command, s *store.Store, f store.LetterFilter) (string, error) {
-			n, err := s.RetryDeadLetters(cmd.Context(), f, env.now())
-			return fmt.Sprintf("%d queued again", n), err
+			r, err := s.RetryDeadLetters(cmd.Context(), f, env.now())
+			text := fmt.Sprintf("%d queued again", r.Queued)
+			if r.Superseded > 0 {
+				text += fmt.Sprintf(", %d superseded by what was told since", r.Superseded)
+			}
+			return text, err
 		})
 }
 
