@@ -138,6 +138,14 @@ func (l *Leaf) past(history []*query.Event, in query.Inputs) query.Profile {
 
 // nextLook stores when the clock alone can turn the value of a scheduled version.
 func (d *decision) nextLook(p *Profile, v *Version, in inputs, asOf time.Time) {
+	if v.Pure() {
+		// It has marks only from a call that asked for a look (a merge, a new id) or from
+		// its version before. Where only its states have moved, there is nothing to settle.
+		if d.marked(p, v) {
+			*p.look(v.Computation) = Look{Replace: true}
+		}
+		return
+	}
 	*p.look(v.Computation) = Look{Replace: true}
 	if at, ok := v.Definition.NextTraitChange(in, asOf); ok {
 		p.markDue(v.Computation, at)
@@ -147,6 +155,14 @@ func (d *decision) nextLook(p *Profile, v *Version, in inputs, asOf time.Time) {
 			p.markDue(v.Computation, s.NextLook)
 		}
 	}
+}
+
+// marked tells whether a pure version may have a mark on the profile.
+func (d *decision) marked(p *Profile, v *Version) bool {
+	if d.walks {
+		return v.Computation.Current != nil
+	}
+	return !p.unmarked[v.Computation.ID]
 }
 
 // brings tells whether this is the backfill that brings the version in.

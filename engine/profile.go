@@ -16,6 +16,7 @@ type Profile struct {
 
 	born   bool // created by this transaction: nothing of it is stored yet
 	merged bool // took in another profile in this transaction
+	swept  bool // all that was wanted of it was read in one go: what is not here is not stored
 
 	traits  map[string]query.Value
 	groups  map[string]*stateGroup     // states of leaves, by event
@@ -24,8 +25,9 @@ type Profile struct {
 	stale   map[int64]bool             // leaves whose stored answer may not hold any more
 	history []*query.Event             // for leaves that are replayed, in any order
 
-	due    map[int64]*Look                // by computation
-	fanout map[fanoutKey]identity.Targets // worked out once per transaction
+	due      map[int64]*Look                // by computation
+	unmarked map[int64]bool                 // computations that have no mark on the profile for certain
+	fanout   map[fanoutKey]identity.Targets // worked out once per transaction
 
 	fault error // found in what is stored; the profile must not be saved
 

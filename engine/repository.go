@@ -124,8 +124,15 @@ type Tx interface {
 	StartBackfill(ctx context.Context, versions []*Version, cut int64, asOf map[string]time.Time, now time.Time) error
 	// LockBackfill locks and reads the running backfill; nil: none runs.
 	LockBackfill(ctx context.Context) (*Backfill, error)
-	// NextProfiles locks the next profiles of the walk, at most n, and reads their ids.
-	NextProfiles(ctx context.Context, b *Backfill, n int) ([]identity.Profile, error)
+	// NextProfiles locks the next profiles of the walk, at most n.
+	NextProfiles(ctx context.Context, b *Backfill, n int) ([]int64, error)
+	// LoadStretch reads into the profiles of a stretch what is wanted of each of them.
+	LoadStretch(ctx context.Context, s Stretch, profiles map[int64]*Profile, want Want) error
+	// HistoryOf reads events of the profiles of a stretch, in any order. The event is the
+	// same one at each call.
+	HistoryOf(ctx context.Context, s Stretch, r Reading, yield func(profileID int64, e *query.Event) error) error
+	// Links reads the external ids of profiles.
+	Links(ctx context.Context, profiles []*Profile) error
 	// SetBackfill stores the progress and adds to what the runs did.
 	SetBackfill(ctx context.Context, b *Backfill, tallies []*Tally) error
 	// FinishBackfill lets the versions of the running backfill serve, if there is one.
@@ -196,6 +203,18 @@ type HistoryQuery struct {
 	Profiles []int64 // these; must be locked
 	Names    []string
 	UpTo     int64 // events that arrived up to this one; 0: all
+}
+
+// Stretch is the profiles after one place and up to another.
+type Stretch struct{ After, Through Place }
+
+// Reading selects events of a stretch, and what of them is read: what is not asked for
+// is left empty.
+type Reading struct {
+	Names                       []string
+	Since                       time.Time // stamped at or after; zero: all
+	UpTo                        int64     // arrived up to this one
+	Properties, Context, Source bool
 }
 
 // Span is a stretch of the event log: the events of some names that are stamped between

@@ -226,7 +226,9 @@ func (r *slotRun) second(d *decision, p *Profile) Want {
 	m, want := r.touched[p.ID], Want{Profile: p}
 	moved, before := d.moved(p, m.suspects, m.before)
 	m.start = append(m.start, moved...)
+	p.unmarked = make(map[int64]bool, len(moved))
 	for i, c := range moved {
+		p.unmarked[c.ID] = true // those with a mark are looked at anyway, and no suspects
 		if plan := r.catalog.plans[c]; !plan.alone {
 			want.add(plan)
 		} else {

@@ -48,7 +48,7 @@ func (p *Profile) SetStates(event string, stored []byte) error {
 func (p *Profile) State(l *Leaf) *LeafState {
 	g := p.groups[l.Event]
 	if g == nil {
-		if !p.born {
+		if !p.born && !p.swept {
 			p.fail(fmt.Errorf("profile %d: the states over %q are used, but were not loaded", p.ID, l.Event))
 		}
 		g = &stateGroup{open: make(map[int64]*LeafState)}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -28,6 +29,7 @@ type RecentCall struct {
 	Name       string    `json:"name,omitzero"` // of the event, page or screen
 	MessageID  string    `json:"message_id,omitzero"`
 	Call       string    `json:"call,omitzero"` // the beginning of its text
+	IDs        []string  `json:"ids,omitempty"` // the external ids that it carries, as TYPE:VALUE
 }
 
 // RecordCalls adds calls to the debugger, in their order, and forgets those of the same
@@ -36,19 +38,22 @@ func (s *Store) RecordCalls(ctx context.Context, calls []RecentCall) error {
 	if len(calls) == 0 {
 		return nil
 	}
-	columns := newCallColumns(calls)
-	err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
+	columns, err := newCallColumns(calls)
+	if err != nil {
+		return fmt.Errorf("record %d calls in the debugger: %w", len(calls), err)
+	}
+	err = pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
 		if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(debuggerLock)); err != nil {
 			return err
 		}
 		_, err := t.Exec(ctx, `
-			INSERT INTO recent_calls (source_id, received_at, outcome, code, reason, type, name, message_id, call)
-			SELECT c.source_id, c.received_at, c.outcome, c.code, c.reason, c.type, c.name, c.message_id, c.call
-			FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-				WITH ORDINALITY AS c (source_id, received_at, outcome, code, reason, type, name, message_id, call, place)
+			INSERT INTO recent_calls (source_id, received_at, outcome, code, reason, type, name, message_id, call, ids)
+			SELECT c.source_id, c.received_at, c.outcome, c.code, c.reason, c.type, c.name, c.message_id, c.call, c.ids::jsonb
+			FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+				WITH ORDINALITY AS c (source_id, received_at, outcome, code, reason, type, name, message_id, call, ids, place)
 			ORDER BY c.place`,
 			columns.sources, columns.received, columns.outcomes, columns.codes, columns.reasons,
-			columns.types, columns.names, columns.messages, columns.calls)
+			columns.types, columns.names, columns.messages, columns.calls, columns.ids)
 		if err != nil {
 			return err
 		}
@@ -70,12 +75,12 @@ func (s *Store) RecordCalls(ctx context.Context, calls []RecentCall) error {
 
 // callColumns are recent calls as arrays for unnest.
 type callColumns struct {
-	sources                                                 []int64
-	received                                                []time.Time
-	outcomes, codes, reasons, types, names, messages, calls []string
+	sources                                                      []int64
+	received                                                     []time.Time
+	outcomes, codes, reasons, types, names, messages, calls, ids []string
 }
 
-func newCallColumns(calls []RecentCall) callColumns {
+func newCallColumns(calls []RecentCall) (callColumns, error) {
 	var c callColumns
 	for _, r := range calls {
 		c.sources = append(c.sources, r.SourceID)
@@ -87,13 +92,19 @@ func newCallColumns(calls []RecentCall) callColumns {
 		c.names = append(c.names, r.Name)
 		c.messages = append(c.messages, r.MessageID)
 		c.calls = append(c.calls, r.Call)
+		ids, err := json.Marshal(r.IDs) // nil is []
+		if err != nil {
+			return c, err
+		}
+		c.ids = append(c.ids, string(ids))
 	}
-	return c
+	return c, nil
 }
 
 // RecentFilter says which calls of the debugger are wanted.
 type RecentFilter struct {
 	Source   string   // "": all sources
+	ID       string   // only calls that carry this external id, as TYPE:VALUE in normal form; "": all
 	Outcomes []string // nil: all
 	After    int64    // only calls that arrived after this one
 	Limit    int      // at most so many, the newest; 0: all
@@ -101,33 +112,37 @@ type RecentFilter struct {
 
 // RecentCalls reads the debugger, oldest first. An unknown source is ErrUnknownSource.
 func (s *Store) RecentCalls(ctx context.Context, f RecentFilter) ([]RecentCall, error) {
-	var source, limit any // NULL: all
+	var source, id, limit any // NULL: all
 	if f.Source != "" {
-		var id int64
+		var number int64
 		rows, err := s.pool.Query(ctx, `SELECT source_id FROM sources WHERE name = $1`, f.Source)
 		if err == nil {
-			id, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
+			number, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", f.Source, unknownSource(err))
 		}
-		source = id
+		source = number
+	}
+	if f.ID != "" {
+		id = f.ID
 	}
 	if f.Limit > 0 {
 		limit = f.Limit
 	}
 	rows, err := s.pool.Query(ctx, `
 		SELECT * FROM (
-			SELECT r.call_id, r.source_id, s.name, r.received_at, r.outcome, r.code, r.reason, r.type, r.name, r.message_id, r.call
+			SELECT r.call_id, r.source_id, s.name, r.received_at, r.outcome, r.code, r.reason, r.type, r.name, r.message_id, r.call, r.ids
 			FROM recent_calls r JOIN sources s USING (source_id)
 			WHERE ($1::bigint IS NULL OR r.source_id = $1) AND ($2::text[] IS NULL OR r.outcome = ANY ($2)) AND r.call_id > $3
-			ORDER BY r.call_id DESC LIMIT $4) newest
-		ORDER BY call_id`, source, f.Outcomes, f.After, limit)
+				AND ($4::text IS NULL OR r.ids ? $4)
+			ORDER BY r.call_id DESC LIMIT $5) newest
+		ORDER BY call_id`, source, f.Outcomes, f.After, id, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the debugger: %w", err)
 	}
 	calls, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r RecentCall, err error) {
-		return r, row.Scan(&r.ID, &r.SourceID, &r.Source, &r.ReceivedAt, &r.Outcome, &r.Code, &r.Reason, &r.Type, &r.Name, &r.MessageID, &r.Call)
+		return r, row.Scan(&r.ID, &r.SourceID, &r.Source, &r.ReceivedAt, &r.Outcome, &r.Code, &r.Reason, &r.Type, &r.Name, &r.MessageID, &r.Call, &r.IDs)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the debugger: %w", err)

@@ -55,7 +55,8 @@ func (t *tx) DeleteProfiles(ctx context.Context, r *engine.DeletionReport, now t
 	return nil
 }
 
-// deleteOwners makes the ids of profiles unknown, also in the calls that people look at.
+// deleteOwners makes the ids of profiles unknown, also in the calls that people look at,
+// and where a rule kept one of them from the profile of somebody else.
 func (t *tx) deleteOwners(ctx context.Context, profiles []int64) error {
 	p := columnsOf(profiles)
 	rows, err := t.Query(ctx, `
@@ -65,13 +66,20 @@ func (t *tx) deleteOwners(ctx context.Context, profiles []int64) error {
 		return err
 	}
 	var c idColumns
+	var names []string
 	var id identity.ID
-	if _, err := pgx.ForEachRow(rows, []any{&id.Type, &id.Value}, func() error { c.add(id); return nil }); err != nil {
+	_, err = pgx.ForEachRow(rows, []any{&id.Type, &id.Value}, func() error {
+		c.add(id)
+		names = append(names, id.String())
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	var b pgx.Batch
 	b.Queue(`DELETE FROM id_owners WHERE (bucket, id_type, id_value) IN (SELECT * FROM unnest($1::int[], $2::text[], $3::text[]))`,
 		c.buckets, c.types, c.values)
-	b.Queue(`DELETE FROM recent_calls r USING unnest($1::text[]) AS v WHERE position(to_json(v)::text IN r.call) > 0`, c.values)
+	b.Queue(`DELETE FROM identity_violations WHERE (id_type, id_value) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, c.types, c.values)
+	b.Queue(`DELETE FROM recent_calls WHERE ids ?| $1`, names)
 	return t.SendBatch(ctx, &b).Close()
 }

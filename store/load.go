@@ -48,6 +48,14 @@ func (t *tx) Load(ctx context.Context, wants []engine.Want) error {
 	return nil
 }
 
+// What is read of each table; a row of a profile that was not asked for is passed over.
+const (
+	stateColumns  = `SELECT s.profile_id, s.event_name_id, s.states `
+	valueColumns  = `SELECT v.profile_id, v.computation_id, v.value, v.since, v.reason `
+	ledgerColumns = `SELECT t.profile_id, t.connection_id, t.ids, t.value, t.told, t.told_at `
+	traitColumns  = `SELECT r.profile_id, r.key, r.value `
+)
+
 type loader struct {
 	profiles     map[int64]*engine.Profile
 	names        map[int64]string // of the events wanted, by number
@@ -118,27 +126,31 @@ func (l *loader) states(b *pgx.Batch) {
 	if len(l.stateKeys.keys) == 0 {
 		return
 	}
-	b.Queue(`SELECT s.profile_id, s.event_name_id, s.states
+	b.Queue(stateColumns+`
 		FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, event_name_id)
 		JOIN leaf_states s USING (bucket, profile_id, event_name_id)`, l.stateKeys.buckets, l.stateKeys.ids, l.stateKeys.keys,
-	).Query(func(rows pgx.Rows) error {
-		var profile, name int64
-		var states []byte
-		_, err := pgx.ForEachRow(rows, []any{&profile, &name, &states}, func() error {
-			return l.profiles[profile].SetStates(l.names[name], slices.Clone(states))
-		})
-		return err
+	).Query(l.readStates)
+}
+
+func (l *loader) readStates(rows pgx.Rows) error {
+	var profile, name int64
+	var states []byte
+	_, err := pgx.ForEachRow(rows, []any{&profile, &name, &states}, func() error {
+		if p := l.profiles[profile]; p != nil {
+			return p.SetStates(l.names[name], slices.Clone(states))
+		}
+		return nil
 	})
+	return err
 }
 
 func (l *loader) values(b *pgx.Batch) {
-	const columns = `SELECT v.profile_id, v.computation_id, v.value, v.since, v.reason `
 	if len(l.valueKeys.keys) > 0 {
-		b.Queue(columns+`FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, computation_id)
+		b.Queue(valueColumns+`FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, computation_id)
 			JOIN computed_values v USING (bucket, profile_id, computation_id)`, l.valueKeys.buckets, l.valueKeys.ids, l.valueKeys.keys).Query(l.readValues)
 	}
 	if len(l.all.ids) > 0 {
-		b.Queue(columns+`FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
+		b.Queue(valueColumns+`FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
 			JOIN computed_values v USING (bucket, profile_id)`, l.all.buckets, l.all.ids).Query(l.readValues)
 	}
 }
@@ -149,21 +161,24 @@ func (l *loader) readValues(rows pgx.Rows) error {
 	var since time.Time
 	var cause string
 	_, err := pgx.ForEachRow(rows, []any{&profile, &computation, &raw, &since, &cause}, func() error {
+		p := l.profiles[profile]
+		if p == nil {
+			return nil
+		}
 		v, err := query.ParseValue(raw)
-		l.profiles[profile].SetHeld(computation, engine.Held{Value: v, Since: since, Cause: engine.Cause(cause)})
+		p.SetHeld(computation, engine.Held{Value: v, Since: since, Cause: engine.Cause(cause)})
 		return err
 	})
 	return err
 }
 
 func (l *loader) ledger(b *pgx.Batch) {
-	const columns = `SELECT t.profile_id, t.connection_id, t.ids, t.value, t.told, t.told_at `
 	if len(l.ledgerKeys.keys) > 0 {
-		b.Queue(columns+`FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, connection_id)
+		b.Queue(ledgerColumns+`FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS want (bucket, profile_id, connection_id)
 			JOIN ledger t USING (bucket, profile_id, connection_id)`, l.ledgerKeys.buckets, l.ledgerKeys.ids, l.ledgerKeys.keys).Query(l.readLedger)
 	}
 	if len(l.all.ids) > 0 {
-		b.Queue(columns+`FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
+		b.Queue(ledgerColumns+`FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
 			JOIN ledger t USING (bucket, profile_id)`, l.all.buckets, l.all.ids).Query(l.readLedger)
 	}
 }
@@ -175,8 +190,12 @@ func (l *loader) readLedger(rows pgx.Rows) error {
 	var told int
 	var at time.Time
 	_, err := pgx.ForEachRow(rows, []any{&profile, &connection, &ids, &raw, &told, &at}, func() error {
+		p := l.profiles[profile]
+		if p == nil {
+			return nil
+		}
 		v, err := query.ParseValue(raw)
-		l.profiles[profile].SetTold(connection, ids, engine.Told{Value: v, Times: told, At: at})
+		p.SetTold(connection, ids, engine.Told{Value: v, Times: told, At: at})
 		return err
 	})
 	return err
@@ -186,19 +205,25 @@ func (l *loader) traits(b *pgx.Batch) {
 	if len(l.traitKeys) == 0 {
 		return
 	}
-	b.Queue(`SELECT r.profile_id, r.key, r.value
+	b.Queue(traitColumns+`
 		FROM unnest($1::int[], $2::bigint[], $3::text[]) AS want (bucket, profile_id, key)
 		JOIN traits r USING (bucket, profile_id, key)
 		WHERE r.value IS NOT NULL`, l.traitColumns.buckets, l.traitColumns.ids, l.traitKeys,
-	).Query(func(rows pgx.Rows) error {
-		var profile int64
-		var key string
-		var raw []byte
-		_, err := pgx.ForEachRow(rows, []any{&profile, &key, &raw}, func() error {
-			v, err := query.ParseValue(raw)
-			l.profiles[profile].SetTrait(key, v)
-			return err
-		})
+	).Query(l.readTraits)
+}
+
+func (l *loader) readTraits(rows pgx.Rows) error {
+	var profile int64
+	var key string
+	var raw []byte
+	_, err := pgx.ForEachRow(rows, []any{&profile, &key, &raw}, func() error {
+		p := l.profiles[profile]
+		if p == nil {
+			return nil
+		}
+		v, err := query.ParseValue(raw)
+		p.SetTrait(key, v)
 		return err
 	})
+	return err
 }

@@ -195,15 +195,36 @@ func (t *tx) readLinks(ctx context.Context, profiles []identity.Profile, c profi
 }
 
 // NextProfiles implements engine.Tx.
-func (t *tx) NextProfiles(ctx context.Context, b *engine.Backfill, n int) ([]identity.Profile, error) {
+func (t *tx) NextProfiles(ctx context.Context, b *engine.Backfill, n int) ([]int64, error) {
 	rows, err := t.Query(ctx, `
-		SELECT profile_id, created_at, merges, ids FROM profiles
+		SELECT profile_id FROM profiles
 		WHERE (bucket, profile_id) > ($1, $2) AND profile_id <= $3
 		ORDER BY bucket, profile_id LIMIT $4 FOR NO KEY UPDATE`, b.At.Bucket, b.At.ProfileID, b.MaxProfileID, n)
 	if err != nil {
 		return nil, err
 	}
-	return t.withLinks(ctx, rows)
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+// Links implements engine.Tx.
+func (t *tx) Links(ctx context.Context, profiles []*engine.Profile) error {
+	if len(profiles) == 0 {
+		return nil
+	}
+	of := make([]identity.Profile, len(profiles))
+	at := make([]int, len(profiles))
+	var c profileColumns
+	for i, p := range profiles {
+		of[i].ID, at[i] = identity.ProfileID(p.ID), i
+		c.add(p.ID)
+	}
+	if err := t.readLinks(ctx, of, c, at); err != nil {
+		return err
+	}
+	for i, p := range profiles {
+		p.Links = of[i].Links
+	}
+	return nil
 }
 
 // ProfilesAfter implements engine.Tx.

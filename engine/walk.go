@@ -1,0 +1,260 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"muster/query"
+)
+
+// walk is one chunk of a backfill: a stretch of the profiles in their order.
+type walk struct {
+	tx       Tx
+	catalog  *Catalog
+	running  *Backfill
+	now      time.Time
+	stretch  Stretch
+	profiles []*Profile
+	byID     map[int64]*Profile
+
+	brought  []*Computation           // those that it brings a version of in
+	start    []*Computation           // these, and the readers of those that did not serve before
+	everyone []*Computation           // of start: they may hold for a profile of which nothing is known
+	pure     map[*Computation]bool    // of start: they hold by the states alone
+	readers  map[int64][]*Computation // by leaf: which pure ones of start read it
+	instants map[*Version]time.Time   // that scheduled versions are evaluated as of
+	building map[string][]*Leaf       // leaves whose states are made, by event
+	tallies  []*Tally
+}
+
+func newWalk(tx Tx, c *Catalog, running *Backfill, locked []int64, now time.Time) *walk {
+	last := locked[len(locked)-1]
+	w := &walk{
+		tx: tx, catalog: c, running: running, now: now,
+		stretch: Stretch{After: running.At, Through: Place{ProfileBucket(last), last}},
+		byID:    make(map[int64]*Profile, len(locked)),
+		pure:    make(map[*Computation]bool), readers: make(map[int64][]*Computation),
+		instants: make(map[*Version]time.Time), building: make(map[string][]*Leaf),
+	}
+	for _, id := range locked {
+		p := NewProfile(id, nil)
+		p.swept = true
+		w.profiles = append(w.profiles, p)
+		w.byID[id] = p
+	}
+	return w
+}
+
+func (w *walk) do(ctx context.Context) error {
+	w.open()
+	needs := &plan{}
+	for _, c := range w.start {
+		needs.include(w.catalog.plans[c])
+	}
+	err := w.tx.LoadStretch(ctx, w.stretch, w.byID, Want{
+		Events: needs.events, Computations: needs.computations, Connections: needs.connections, Traits: needs.traits,
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.fold(ctx, needs.names); err != nil {
+		return err
+	}
+	// From here on the chunk's profiles are served by the new versions.
+	w.running.At = w.stretch.Through
+	w.running.Done += int64(len(w.profiles))
+	concerned, err := w.settle(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.tx.Save(ctx, w.catalog, concerned); err != nil {
+		return err
+	}
+	if err := w.tx.SetBackfill(ctx, w.running, w.tallies); err != nil {
+		return err
+	}
+	return w.tx.Enqueue(ctx, concerned, w.now)
+}
+
+// open finds out what is brought in.
+func (w *walk) open() {
+	for _, comp := range w.catalog.Computations {
+		v := comp.Next
+		if v == nil || v.BackfillID != w.running.ID {
+			continue
+		}
+		w.brought = append(w.brought, comp)
+		w.tallies = append(w.tallies, &Tally{Computation: comp, Profiles: int64(len(w.profiles))})
+		w.start = appendNew(w.start, comp)
+		w.pure[comp] = v.Pure() && !v.Definition.TrueOnEmpty
+		// Who reads a key reads a computation now, and no trait any more.
+		if use := w.catalog.traits[comp.Key]; use != nil && comp.Current == nil {
+			for _, reader := range use.readers {
+				w.start = appendNew(w.start, reader)
+			}
+		}
+		if v.Scheduled() {
+			w.instants[v] = v.AsOf
+		}
+		for _, l := range v.Leaves {
+			if w.pure[comp] {
+				w.readers[l.ID] = append(w.readers[l.ID], comp)
+			}
+			if l.Foldable && !l.Built {
+				w.building[l.Event] = appendNew(w.building[l.Event], l)
+			}
+		}
+	}
+	for _, c := range w.start {
+		if !w.pure[c] {
+			w.everyone = append(w.everyone, c)
+		}
+	}
+}
+
+// fold reads the chunk's events and adds them to the states of the new leaves, which
+// hold what has come since the start of the backfill already. replayed are the events of
+// leaves that are replayed.
+func (w *walk) fold(ctx context.Context, replayed []string) error {
+	q := w.reads(replayed)
+	if len(q.Names) == 0 {
+		return nil
+	}
+	return w.tx.HistoryOf(ctx, w.stretch, q, func(id int64, ev *query.Event) error {
+		p := w.byID[id]
+		if p == nil {
+			return nil // younger than the walk
+		}
+		w.running.EventsRead++
+		if slices.Contains(replayed, ev.Name) {
+			kept := *ev
+			kept.Properties, kept.Context = slices.Clone(ev.Properties), slices.Clone(ev.Context)
+			p.history = append(p.history, &kept)
+		}
+		for _, l := range w.building[ev.Name] {
+			if ev.Arrival <= l.Cut && l.inWindow(ev.Time, l.AsOf) && l.counts(ev) {
+				s := p.State(l)
+				s.Add(l.Leaf, ev)
+				s.Changed = true
+			}
+		}
+		return nil
+	})
+}
+
+// reads is what of the events the leaves look at.
+func (w *walk) reads(replayed []string) Reading {
+	q := Reading{Names: slices.Sorted(maps.Keys(w.building)), UpTo: w.running.Cut}
+	for _, name := range replayed {
+		q.Names = appendNew(q.Names, name)
+	}
+	if len(replayed) > 0 {
+		q.UpTo = 1<<63 - 1
+		q.Properties, q.Context, q.Source = true, true, true
+		return q
+	}
+	for _, c := range w.brought {
+		q.Source = q.Source || len(c.Next.Definition.NotSources) > 0
+		for _, field := range c.Next.Definition.Fields {
+			if strings.HasPrefix(field, "context") {
+				q.Context = true
+			} else {
+				q.Properties = true
+			}
+		}
+	}
+	unbounded := false
+	for _, leaves := range w.building {
+		for _, l := range leaves {
+			since := l.Since
+			if l.Window != nil {
+				if far := l.AsOf.Add(-l.Window.Far); far.After(since) {
+					since = far
+				}
+			}
+			unbounded = unbounded || since.IsZero()
+			if q.Since.IsZero() || since.Before(q.Since) {
+				q.Since = since
+			}
+		}
+	}
+	if unbounded {
+		q.Since = time.Time{}
+	}
+	return q
+}
+
+// settle decides the values of the profiles that the new versions may hold something
+// for, and returns those.
+func (w *walk) settle(ctx context.Context) ([]*Profile, error) {
+	var concerned []*Profile
+	starts := make(map[int64][]*Computation)
+	for _, p := range w.profiles {
+		if start := w.concern(p); len(start) > 0 {
+			concerned = append(concerned, p)
+			starts[p.ID] = start
+		}
+	}
+	if err := w.tx.Links(ctx, concerned); err != nil {
+		return nil, err
+	}
+	d := &decision{
+		catalog: w.catalog, running: w.running, now: w.now, cause: CauseBackfill,
+		instants: w.instants, walks: true, replayAll: true,
+	}
+	for _, p := range concerned {
+		d.settle(p, starts[p.ID])
+		// Connections that came with the edit have not heard the value, even if it stays.
+		for _, c := range w.brought {
+			for _, conn := range c.Connections {
+				d.tell(p, conn, ReasonFirstSync)
+			}
+		}
+		for _, t := range w.tallies {
+			for _, ch := range p.Changes {
+				if ch.Computation == t.Computation {
+					t.add(ch)
+				}
+			}
+		}
+	}
+	return concerned, nil
+}
+
+// concern is which computations have to be evaluated for a profile: a pure one only if it
+// has states of its leaves, or held a value by its version before.
+func (w *walk) concern(p *Profile) []*Computation {
+	start := slices.Clone(w.everyone)
+	for _, g := range p.groups {
+		for leaf := range g.stored {
+			for _, c := range w.readers[leaf] {
+				start = appendNew(start, c)
+			}
+		}
+		for leaf := range g.open {
+			for _, c := range w.readers[leaf] {
+				start = appendNew(start, c)
+			}
+		}
+	}
+	for _, c := range w.brought {
+		if p.values[c.ID] != nil {
+			start = appendNew(start, c)
+		}
+	}
+	return start
+}
+
+// include adds what another plan needs.
+func (p *plan) include(o *plan) {
+	var w Want
+	w.Events, w.Computations, w.Connections, w.Traits = p.events, p.computations, p.connections, p.traits
+	w.add(o)
+	p.events, p.computations, p.connections, p.traits = w.Events, w.Computations, w.Connections, w.Traits
+	for _, name := range o.names {
+		p.names = appendNew(p.names, name)
+	}
+}
