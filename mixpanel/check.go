@@ -58,6 +58,9 @@ func (d *Destination) checkToken(ctx context.Context) []Finding {
 	s := &d.settings
 	token := d.client.probeFinding(ctx, "project token", s.Token.Reveal(), "")
 	if token.Standing != Proven {
+		if home := d.elsewhere(ctx); home != "" {
+			token.Text += " It is known in region " + home + ": set region to " + home + "."
+		}
 		return []Finding{token}
 	}
 	if control := d.client.probeFinding(ctx, "control", bogus, ""); control.Standing == Proven {
@@ -71,6 +74,31 @@ func (d *Destination) checkToken(ctx context.Context) []Finding {
 		region.Text = "base_url is set: which region it leads to can not be seen from here."
 	}
 	return []Finding{token, region}
+}
+
+// elsewhere finds the region that knows the project token, "" if none does. Where base_url is
+// set, the address was chosen on purpose and no other is asked.
+func (d *Destination) elsewhere(ctx context.Context) string {
+	s := &d.settings
+	if s.BaseURL != "" {
+		return ""
+	}
+	for _, region := range [...]string{RegionUS, RegionEU, RegionIndia} {
+		if region == s.region() {
+			continue
+		}
+		settings := *s
+		settings.Region, settings.EnableEuropeanUnionEndpoint = region, region == RegionEU
+		there, err := NewClient(settings, d.client.http)
+		if err != nil {
+			return ""
+		}
+		known := there.probeFinding(ctx, "project token", s.Token.Reveal(), "")
+		if known.Standing == Proven && there.probeFinding(ctx, "control", bogus, "").Standing == Failed {
+			return region
+		}
+	}
+	return ""
 }
 
 // probeFinding sends an empty list of events with these credentials.

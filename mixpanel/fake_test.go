@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -325,5 +327,50 @@ func BenchmarkSend(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)*batch/b.Elapsed().Seconds(), "calls/s")
 		})
+	}
+}
+
+// regions leads requests for Mixpanel's hosts to the fake of their region.
+type regions map[string]*mixpaneltest.Server
+
+// RoundTrip implements http.RoundTripper.
+func (rs regions) RoundTrip(r *http.Request) (*http.Response, error) {
+	fake, ok := rs[r.URL.Host]
+	if !ok {
+		return nil, fmt.Errorf("no such host: %s", r.URL.Host)
+	}
+	r = r.Clone(r.Context())
+	r.URL.Scheme, r.URL.Host = "http", strings.TrimPrefix(fake.URL(), "http://")
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// A project of another region is not only missed: the check names the region.
+func TestCheckFindsTheRegion(t *testing.T) {
+	const token = "tok_demo"
+	world := regions{}
+	for host, region := range map[string]string{"api.mixpanel.com": "us", "api-eu.mixpanel.com": "eu", "api-in.mixpanel.com": "in"} {
+		o := mixpaneltest.Options{Region: region, Projects: []mixpaneltest.Project{{Token: "of somebody else"}}}
+		if region == "in" {
+			o.Projects = append(o.Projects, mixpaneltest.Project{Token: token})
+		}
+		world[host] = mixpaneltest.Start(t, o)
+	}
+	check := func(s mixpanel.Settings) mixpanel.Finding {
+		d, err := mixpanel.NewDestination(s, &http.Client{Transport: world})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Check(t.Context())[0]
+	}
+	for _, s := range []mixpanel.Settings{{Token: token}, {Token: token, EnableEuropeanUnionEndpoint: true}} {
+		if f := check(s); f.Standing != mixpanel.Failed || !strings.Contains(f.Text, "set region to in.") {
+			t.Errorf("in a wrong region: %+v", f)
+		}
+	}
+	if f := check(mixpanel.Settings{Token: token, Region: mixpanel.RegionIndia}); f.Standing != mixpanel.Proven {
+		t.Errorf("in its region: %+v", f)
+	}
+	if f := check(mixpanel.Settings{Token: "unknown"}); f.Standing != mixpanel.Failed || strings.Contains(f.Text, "set region") {
+		t.Errorf("nowhere: %+v", f)
 	}
 }
