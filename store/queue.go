@@ -129,16 +129,27 @@ func (q *Queue) Read(ctx context.Context, lane deliver.Lane, after int64, limit 
 	if err != nil {
 		return nil, fmt.Errorf("read the queue: %w", err)
 	}
+	connections := make(map[int64]*engine.Connection) // a page is about few: each is read once
 	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (deliver.Entry, error) {
 		var e deliver.Entry
-		m := engine.Message{Connection: &engine.Connection{Computation: &engine.Computation{}, Destination: &engine.Destination{Name: lane.Destination}}}
+		var m engine.Message
+		var connection int64
 		var ids string
 		var value []byte
-		n, c := m.Connection, m.Connection.Computation
 		err := row.Scan(&e.Seq, &m.ProfileID, &m.Bucket, &m.Form, &ids, &value, &m.Times, &m.At, &m.Reason, &e.QueuedAt,
-			&n.ID, &n.Emit, &n.EnteredEvent, &n.ExitedEvent, &n.ComputedEvent, &c.ID, &c.Key, &c.Name, &c.Kind, &n.Destination.ID)
+			&connection, nil, nil, nil, nil, nil, nil, nil, nil, nil)
 		if err != nil {
 			return e, err
+		}
+		if m.Connection = connections[connection]; m.Connection == nil {
+			c := &engine.Computation{}
+			n := &engine.Connection{ID: connection, Computation: c, Destination: &engine.Destination{Name: lane.Destination}}
+			err := row.Scan(nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
+				&n.Emit, &n.EnteredEvent, &n.ExitedEvent, &n.ComputedEvent, &c.ID, &c.Key, &c.Name, &c.Kind, &n.Destination.ID)
+			if err != nil {
+				return e, err
+			}
+			connections[connection], m.Connection = n, n
 		}
 		if m.IDs, err = identity.ParseCombination(ids); err != nil {
 			return e, err
