@@ -61,7 +61,12 @@ func runRow(t *testing.T, lines []string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			messages, failure = m.Map(readCall(t, withDefaults(t, rest)), testNow)
+			call := readCall(t, withDefaults(t, rest))
+			messages, failure = m.Map(call, testNow)
+			counts := slices.ContainsFunc(messages, func(o Message) bool { return o.Class == ClassIncrement })
+			if m.counts(call) != counts {
+				t.Errorf("counting is foretold as %v", !counts)
+			}
 		case "out", "exact":
 			if failure != nil {
 				t.Fatalf("refused: %v", failure)
