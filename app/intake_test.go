@@ -32,8 +32,13 @@ type counter struct {
 // openCounter starts a process on a database, with a source of its own name.
 func openCounter(t *testing.T, s *store.Store, name string) *counter {
 	t.Helper()
-	ctx := t.Context()
-	a, err := app.New(ctx, app.Options{Store: s, Identity: identity.DefaultSettings(), Now: time.Now})
+	return openCounterWith(t, name, app.Options{Store: s, Identity: identity.DefaultSettings(), Now: time.Now})
+}
+
+func openCounterWith(t *testing.T, name string, o app.Options) *counter {
+	t.Helper()
+	ctx, s := t.Context(), o.Store
+	a, err := app.New(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -164,7 +164,7 @@ func (r *Recorder) refused(x ingest.Exchange, f event.Refused) note {
 // hide leaves of the note only that a suppressed person's call came.
 func (n *note) hide() {
 	n.Outcome, n.Code, n.Reason = ingest.Suppressed.String(), string(event.CodeSuppressed), reasons[event.CodeSuppressed]
-	n.MessageID, n.Name, n.Call = "", "", ""
+	n.MessageID, n.Name, n.Call, n.ids = "", "", "", nil
 }
 
 // Run writes what is recorded, once a second, until the context ends, and then the rest.
@@ -229,6 +229,9 @@ func (r *Recorder) write(ctx context.Context, notes []note) error {
 	for i := range notes {
 		if suppressed[i] {
 			notes[i].hide()
+		}
+		for _, id := range notes[i].ids {
+			notes[i].IDs = append(notes[i].IDs, id.String())
 		}
 		calls[i] = notes[i].RecentCall
 	}

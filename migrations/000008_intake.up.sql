@@ -12,6 +12,7 @@ CREATE UNLOGGED TABLE recent_calls (
     code        text NOT NULL,
     reason      text NOT NULL,
     call        text NOT NULL,
+    ids         jsonb NOT NULL,
     PRIMARY KEY (source_id, call_id)
 );
 COMMENT ON TABLE recent_calls IS 'The debugger: the latest calls of each source with what became of them, 500 a source. Gone after a crash of the database.';
@@ -25,6 +26,7 @@ COMMENT ON COLUMN recent_calls.outcome IS 'accepted, duplicate, suppressed, skip
 COMMENT ON COLUMN recent_calls.code IS 'Short name of the reason.';
 COMMENT ON COLUMN recent_calls.reason IS 'The reason in words.';
 COMMENT ON COLUMN recent_calls.call IS 'Its beginning, as it came.';
+COMMENT ON COLUMN recent_calls.ids IS 'The external ids that were found in it, as TYPE:VALUE, by which it is found when somebody is to be forgotten; none for suppressed calls and whole requests.';
 
 CREATE TABLE suppressions (
     id_hash       bytea PRIMARY KEY CHECK (octet_length(id_hash) = 32),

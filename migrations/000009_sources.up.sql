@@ -48,7 +48,7 @@ BEGIN
     COMMENT ON COLUMN inspect.sources.last_call_at IS 'When its latest call over HTTP was received, as far as the debugger remembers.';
 
     CREATE VIEW inspect.recent_calls AS
-    SELECT r.call_id, s.name AS source, r.received_at, r.outcome, r.code, r.reason, r.type, r.name, r.message_id, r.call
+    SELECT r.call_id, s.name AS source, r.received_at, r.outcome, r.code, r.reason, r.type, r.name, r.message_id, r.call, r.ids
     FROM muster.recent_calls r JOIN muster.sources s USING (source_id);
     COMMENT ON VIEW inspect.recent_calls IS 'The debugger: the latest 500 calls of each source with what became of them.';
     COMMENT ON COLUMN inspect.recent_calls.call_id IS 'Order of arrival.';
@@ -61,5 +61,6 @@ BEGIN
     COMMENT ON COLUMN inspect.recent_calls.name IS 'Name of the event, page or screen.';
     COMMENT ON COLUMN inspect.recent_calls.message_id IS 'Its id.';
     COMMENT ON COLUMN inspect.recent_calls.call IS 'Its beginning, without write key.';
+    COMMENT ON COLUMN inspect.recent_calls.ids IS 'The external ids that it carries, as TYPE:VALUE.';
 END
 $migration$;

@@ -899,6 +899,7 @@ CREATE UNLOGGED TABLE muster.recent_calls (
     code text NOT NULL,
     reason text NOT NULL,
     call text NOT NULL,
+    ids jsonb NOT NULL,
     CONSTRAINT recent_calls_outcome_check CHECK ((outcome = ANY (ARRAY['accepted'::text, 'duplicate'::text, 'suppressed'::text, 'skipped'::text, 'rejected'::text])))
 );
 
@@ -924,6 +925,8 @@ COMMENT ON COLUMN muster.recent_calls.reason IS 'The reason in words.';
 
 COMMENT ON COLUMN muster.recent_calls.call IS 'Its beginning, at most 4 KiB, without write key; empty for suppressed calls and whole requests.';
 
+COMMENT ON COLUMN muster.recent_calls.ids IS 'The external ids that were found in it, as TYPE:VALUE, by which it is found when somebody is to be forgotten; none for suppressed calls and whole requests.';
+
 CREATE VIEW inspect.recent_calls AS
  SELECT r.call_id,
     s.name AS source,
@@ -934,7 +937,8 @@ CREATE VIEW inspect.recent_calls AS
     r.type,
     r.name,
     r.message_id,
-    r.call
+    r.call,
+    r.ids
    FROM (muster.recent_calls r
      JOIN muster.sources s USING (source_id));
 
@@ -959,6 +963,8 @@ COMMENT ON COLUMN inspect.recent_calls.name IS 'Name of the event, page or scree
 COMMENT ON COLUMN inspect.recent_calls.message_id IS 'Its id.';
 
 COMMENT ON COLUMN inspect.recent_calls.call IS 'Its beginning, without write key.';
+
+COMMENT ON COLUMN inspect.recent_calls.ids IS 'The external ids that it carries, as TYPE:VALUE.';
 
 CREATE TABLE muster.runs (
     run_id bigint NOT NULL,

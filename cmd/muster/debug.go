@@ -20,7 +20,7 @@ const followEvery = time.Second
 func newDebug(env *environment) *cobra.Command {
 	var db databaseFlags
 	var filter store.RecentFilter
-	var output string
+	var output, id string
 	var follow bool
 	cmd := &cobra.Command{
 		Use: "debug [SOURCE]", Short: "Show the latest calls, and what became of them",
@@ -32,6 +32,7 @@ With -o json each call has the beginning of its text, and with --follow each sta
 a line of its own.`, store.RecentPerSource),
 		Example: `  muster debug website --outcome rejected
   muster debug --follow
+  muster debug --id email:kim@example.net
   muster debug website -o json --limit 1`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -47,6 +48,13 @@ a line of its own.`, store.RecentPerSource),
 				if !slices.Contains(outcomes, o) {
 					return usageError{fmt.Errorf("--outcome %s: use some of %s", o, strings.Join(outcomes, ", "))}
 				}
+			}
+			if id != "" {
+				ids, err := externalIDs([]string{id})
+				if err != nil {
+					return err
+				}
+				filter.ID = ids[0].String()
 			}
 			if filter.Limit < 0 {
 				return usageError{fmt.Errorf("--limit %d: use 1 or more, or 0 for all", filter.Limit)}
@@ -73,6 +81,7 @@ a line of its own.`, store.RecentPerSource),
 	}
 	db.add(cmd)
 	cmd.Flags().StringSliceVar(&filter.Outcomes, "outcome", nil, "only calls with these `outcomes`")
+	cmd.Flags().StringVar(&id, "id", "", "only calls that carry this external id, `TYPE:VALUE`")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 50, "how many calls are shown at most, the newest; 0: all")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on showing calls as they come, until interrupted")
 	outputFlag(cmd, &output, "table", "json")

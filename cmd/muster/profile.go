@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,7 +18,7 @@ import (
 
 func newProfile(env *environment) *cobra.Command {
 	cmd := &cobra.Command{Use: "profile", Short: "Decide about single people"}
-	group(cmd, newProfileSuppress(env), newProfileUnsuppress(env))
+	group(cmd, newProfileSuppress(env), newProfileUnsuppress(env), newProfileDelete(env))
 	return cmd
 }
 
@@ -33,6 +36,12 @@ func externalIDs(args []string) ([]identity.ID, error) {
 		}
 	}
 	return ids, nil
+}
+
+// onlyExternalIDs is cobra.PositionalArgs for commands about people.
+func onlyExternalIDs(_ *cobra.Command, args []string) error {
+	_, err := externalIDs(args)
+	return err
 }
 
 func newProfileSuppress(env *environment) *cobra.Command {
@@ -66,10 +75,7 @@ those given. One id of the person is enough, also after the profile was deleted.
 func suppressionCommand(env *environment, cmd *cobra.Command, effect string, change func(context.Context, *store.Store, []identity.ID) (store.Suppression, error)) *cobra.Command {
 	var db databaseFlags
 	var output string
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		_, err := externalIDs(args)
-		return err
-	}
+	cmd.Args = onlyExternalIDs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ids, err := externalIDs(args)
 		if err != nil {
@@ -91,4 +97,86 @@ func suppressionCommand(env *environment, cmd *cobra.Command, effect string, cha
 	db.add(cmd)
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
+}
+
+func newProfileDelete(env *environment) *cobra.Command {
+	var db databaseFlags
+	var output string
+	var yes, returning bool
+	cmd := &cobra.Command{
+		Use: "delete TYPE:VALUE...", Short: "Forget a person for ever",
+		Long: `Delete removes all that is kept of the people who have the ids: all of their ids, events,
+traits, values and memberships with their history, what was told of them, what waits to
+be told, and their calls in the debugger. Nothing is sent. Their ids are suppressed first,
+as hashes, so that later calls do not bring them back; with --may-return they are not.
+
+It prints what was removed. On a terminal it asks first; elsewhere it needs --yes.`,
+		Example: `  muster profile delete user_id:kim
+  muster profile delete email:kim@example.net --yes -o json`,
+		Args: onlyExternalIDs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ids, err := externalIDs(args)
+			if err != nil {
+				return err
+			}
+			if !yes {
+				if err := env.confirm(fmt.Sprintf("All that is kept of whoever has %s will be removed for ever.", strings.Join(args, " or "))); err != nil {
+					return err
+				}
+			}
+			return db.withStore(cmd, env, func(s *store.Store) error {
+				done, err := app.Forget(cmd.Context(), s, ids, returning, env.now)
+				if err != nil {
+					return err
+				}
+				return env.printForgotten(done, output)
+			})
+		},
+	}
+	db.add(cmd)
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&returning, "may-return", false, "do not suppress them: later calls with these ids make a new profile")
+	outputFlag(cmd, &output, "text", "json")
+	return cmd
+}
+
+// confirm asks a person for a yes. Where there is nobody to ask it is a usage error.
+func (env *environment) confirm(what string) error {
+	if in, ok := env.in.(*os.File); !ok || !terminal(in) {
+		return usageError{errors.New("this cannot be undone: repeat it with --yes")}
+	}
+	fmt.Fprintf(env.err, "%s\nType yes to go on: ", what)
+	answer, err := bufio.NewReader(env.in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return errors.New("nothing was removed")
+	}
+	return nil
+}
+
+// printForgotten says what is gone, without naming whom.
+func (env *environment) printForgotten(f app.Forgotten, output string) error {
+	if output == "json" {
+		return env.printJSON(struct {
+			Profiles   int   `json:"profiles"`
+			IDs        int64 `json:"ids"`
+			Events     int64 `json:"events"`
+			Traits     int64 `json:"traits"`
+			Values     int64 `json:"values"`   // of audiences and computed traits
+			Messages   int64 `json:"messages"` // queued or in the dead letters
+			Unknown    int   `json:"unknown"`  // of the ids given
+			Suppressed int   `json:"suppressed"`
+		}{len(f.Profiles), f.IDs, f.Events, f.Traits, f.Values, f.Messages, len(f.Unknown), f.Suppressed})
+	}
+	fmt.Fprintf(env.out, "%d profiles removed: %d ids, %d events, %d traits, %d values of audiences and computed traits, %d messages\n",
+		len(f.Profiles), f.IDs, f.Events, f.Traits, f.Values, f.Messages)
+	if n := len(f.Unknown); n > 0 {
+		fmt.Fprintf(env.out, "%d of the ids given are nobody's\n", n)
+	}
+	if f.Suppressed > 0 {
+		fmt.Fprintf(env.out, "%d ids are suppressed: calls with these are dropped from now on\n", f.Suppressed)
+	}
+	return nil
 }
