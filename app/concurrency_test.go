@@ -71,6 +71,7 @@ func TestNothingIsLostInARace(t *testing.T) {
 		}
 		defer a.Close()
 		a.Engine.SetChunk(4)
+		a.Store.SetCopyRows(1)
 		processes[i] = a
 	}
 	source, err := processes[0].Store.EnsureSource(ctx, "web", t0)

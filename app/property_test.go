@@ -122,6 +122,7 @@ func (m *machine) restart(t *rapid.T) {
 		t.Fatal(err)
 	}
 	m.app.Engine.SetChunk(rapid.IntRange(1, 3).Draw(t, "chunk"))
+	m.app.Store.SetCopyRows(rapid.SampledFrom([]int{1, 2, 200}).Draw(t, "copied"))
 }
 
 func (m *machine) message() string {

@@ -77,7 +77,7 @@ func (d *decision) evaluate(p *Profile, v *Version, asOf time.Time) bool {
 		return false
 	}
 	cause := d.causeOf(v)
-	p.values[c.ID] = &Held{Value: value, Since: d.now, Cause: cause, Changed: true}
+	p.values[c.ID] = &Held{Value: value, Since: d.now, Cause: cause, Changed: true, New: held == nil || held.New}
 	p.Changes = append(p.Changes, Change{Computation: c, Value: value, At: d.now, Cause: cause})
 	reason := d.reason(v, value)
 	for _, conn := range c.Connections {
@@ -216,7 +216,7 @@ func (p *Profile) unsaid(conn *Connection) []announcement {
 func (d *decision) queue(p *Profile, conn *Connection, say announcement, reason Reason) {
 	key := say.ids.Key()
 	last := p.told[conn.ID][key]
-	told := Told{Value: say.value, Times: 1, At: d.now, Changed: true}
+	told := Told{Value: say.value, Times: 1, At: d.now, Changed: true, New: last == nil || last.New}
 	if last != nil {
 		told.Times = last.Times + 1
 		// Two messages to one id never bear the same instant (docs/mixpanel.md, times).

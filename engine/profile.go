@@ -42,6 +42,7 @@ type Held struct {
 	Since   time.Time
 	Cause   Cause
 	Changed bool
+	New     bool // none is stored yet
 }
 
 // Told is a line of the ledger: what a combination of ids last heard of a connection.
@@ -50,6 +51,7 @@ type Told struct {
 	Times   int       // how often it heard something
 	At      time.Time // in the last message
 	Changed bool
+	New     bool // none is stored yet
 }
 
 // Change is a new value of a computation.

@@ -131,8 +131,8 @@ type Tx interface {
 	// HistoryOf reads events of the profiles of a stretch, in any order. The event is the
 	// same one at each call.
 	HistoryOf(ctx context.Context, s Stretch, r Reading, yield func(profileID int64, e *query.Event) error) error
-	// Links reads the external ids of profiles.
-	Links(ctx context.Context, profiles []*Profile) error
+	// Links reads the external ids of profiles of a stretch.
+	Links(ctx context.Context, s Stretch, profiles []*Profile) error
 	// SetBackfill stores the progress and adds to what the runs did.
 	SetBackfill(ctx context.Context, b *Backfill, tallies []*Tally) error
 	// FinishBackfill lets the versions of the running backfill serve, if there is one.

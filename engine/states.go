@@ -94,9 +94,9 @@ func (p *Profile) takeStates(c *Catalog, loser *Profile) {
 	}
 }
 
-// ChangedStates are the states to be written, by event. Those of leaves that are out of
-// use are left out.
-func (p *Profile) ChangedStates(c *Catalog, yield func(event string, states []byte)) error {
+// ChangedStates are the states to be written, by event, with whether some were stored
+// before. Those of leaves that are out of use are left out.
+func (p *Profile) ChangedStates(c *Catalog, yield func(event string, states []byte, stored bool)) error {
 	for event, g := range p.groups {
 		changed := false
 		for _, s := range g.open {
@@ -125,7 +125,7 @@ func (p *Profile) ChangedStates(c *Catalog, yield func(event string, states []by
 			b = binary.AppendUvarint(b, uint64(len(state)))
 			b = append(b, state...)
 		}
-		yield(event, b)
+		yield(event, b, g.stored != nil)
 	}
 	return p.fault
 }

@@ -188,22 +188,25 @@ func (w *walk) reads(replayed []string) Reading {
 }
 
 // settle decides the values of the profiles that the new versions may hold something
-// for, and returns those.
+// for, and returns those of which anything has to be written.
 func (w *walk) settle(ctx context.Context) ([]*Profile, error) {
-	var concerned []*Profile
-	starts := make(map[int64][]*Computation)
-	for _, p := range w.profiles {
-		if start := w.concern(p); len(start) > 0 {
-			concerned = append(concerned, p)
-			starts[p.ID] = start
-		}
-	}
-	if err := w.tx.Links(ctx, concerned); err != nil {
-		return nil, err
-	}
 	d := &decision{
 		catalog: w.catalog, running: w.running, now: w.now, cause: CauseBackfill,
 		instants: w.instants, walks: true, replayAll: true,
+	}
+	var changed, concerned []*Profile
+	starts := make(map[int64][]*Computation)
+	for _, p := range w.profiles {
+		if start := w.concern(d, p); len(start) > 0 {
+			concerned = append(concerned, p)
+			starts[p.ID] = start
+		}
+		if len(p.groups) > 0 || starts[p.ID] != nil {
+			changed = append(changed, p)
+		}
+	}
+	if err := w.tx.Links(ctx, w.stretch, concerned); err != nil {
+		return nil, err
 	}
 	for _, p := range concerned {
 		d.settle(p, starts[p.ID])
@@ -221,28 +224,37 @@ func (w *walk) settle(ctx context.Context) ([]*Profile, error) {
 			}
 		}
 	}
-	return concerned, nil
+	return changed, nil
 }
 
-// concern is which computations have to be evaluated for a profile: a pure one only if it
-// has states of its leaves, or held a value by its version before.
-func (w *walk) concern(p *Profile) []*Computation {
+// concern is which computations have to be evaluated for a profile: a pure one only if
+// it held a value by its version before, or has one by the states of its leaves.
+func (w *walk) concern(d *decision, p *Profile) []*Computation {
 	start := slices.Clone(w.everyone)
-	for _, g := range p.groups {
-		for leaf := range g.stored {
-			for _, c := range w.readers[leaf] {
-				start = appendNew(start, c)
-			}
-		}
-		for leaf := range g.open {
-			for _, c := range w.readers[leaf] {
-				start = appendNew(start, c)
-			}
-		}
-	}
 	for _, c := range w.brought {
 		if p.values[c.ID] != nil {
 			start = appendNew(start, c)
+		}
+	}
+	for _, g := range p.groups {
+		for leaf := range g.stored {
+			start = w.suspect(d, p, leaf, start)
+		}
+		for leaf := range g.open {
+			start = w.suspect(d, p, leaf, start)
+		}
+	}
+	return start
+}
+
+// suspect adds those pure readers of a leaf that have a value by the states.
+func (w *walk) suspect(d *decision, p *Profile, leaf int64, start []*Computation) []*Computation {
+	for _, c := range w.readers[leaf] {
+		if slices.Contains(start, c) {
+			continue
+		}
+		if value := d.byStates(p, []*Computation{c})[0]; changes(c.Next, nil, value) {
+			start = append(start, c)
 		}
 	}
 	return start

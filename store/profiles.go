@@ -168,26 +168,32 @@ func (t *tx) withLinks(ctx context.Context, rows pgx.Rows) ([]identity.Profile, 
 
 // readLinks reads the external ids of the profiles at some places.
 func (t *tx) readLinks(ctx context.Context, profiles []identity.Profile, c profileColumns, at []int) error {
-	place := make(map[int64]*identity.Profile, len(at))
+	place := make(map[int64]*[]identity.Link, len(at))
 	for _, n := range at {
-		place[int64(profiles[n].ID)] = &profiles[n]
+		place[int64(profiles[n].ID)] = &profiles[n].Links
 	}
-	rows, err := t.Query(ctx, `
-		SELECT e.profile_id, e.id_type, e.id_value, e.added_at
-		FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
+	rows, err := t.Query(ctx, linkColumns+`FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
 		JOIN external_ids e USING (bucket, profile_id)`, c.buckets, c.ids)
 	if err != nil {
 		return err
 	}
+	return collectLinks(rows, place)
+}
+
+const linkColumns = `SELECT e.profile_id, e.id_type, e.id_value, e.added_at `
+
+// collectLinks reads external ids to where their profiles want them, oldest first.
+func collectLinks(rows pgx.Rows, into map[int64]*[]identity.Link) error {
 	var id int64
 	var link identity.Link
-	_, err = pgx.ForEachRow(rows, []any{&id, &link.ID.Type, &link.ID.Value, &link.AddedAt}, func() error {
-		p := place[id]
-		p.Links = append(p.Links, link)
+	_, err := pgx.ForEachRow(rows, []any{&id, &link.ID.Type, &link.ID.Value, &link.AddedAt}, func() error {
+		if links := into[id]; links != nil {
+			*links = append(*links, link)
+		}
 		return nil
 	})
-	for _, p := range place {
-		slices.SortFunc(p.Links, func(a, b identity.Link) int {
+	for _, links := range into {
+		slices.SortFunc(*links, func(a, b identity.Link) int {
 			return cmp.Or(a.AddedAt.Compare(b.AddedAt), cmp.Compare(a.ID.Type, b.ID.Type), cmp.Compare(a.ID.Value, b.ID.Value))
 		})
 	}
@@ -204,27 +210,6 @@ func (t *tx) NextProfiles(ctx context.Context, b *engine.Backfill, n int) ([]int
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
-}
-
-// Links implements engine.Tx.
-func (t *tx) Links(ctx context.Context, profiles []*engine.Profile) error {
-	if len(profiles) == 0 {
-		return nil
-	}
-	of := make([]identity.Profile, len(profiles))
-	at := make([]int, len(profiles))
-	var c profileColumns
-	for i, p := range profiles {
-		of[i].ID, at[i] = identity.ProfileID(p.ID), i
-		c.add(p.ID)
-	}
-	if err := t.readLinks(ctx, of, c, at); err != nil {
-		return err
-	}
-	for i, p := range profiles {
-		p.Links = of[i].Links
-	}
-	return nil
 }
 
 // ProfilesAfter implements engine.Tx.

@@ -50,15 +50,34 @@ func (t *tx) DropStates(ctx context.Context, ids []int64) error {
 	return err
 }
 
-// Save implements engine.Tx: one statement a table, whatever the number of profiles.
+// Save implements engine.Tx: one or two statements a table, whatever the number of
+// profiles. Many rows that were not there before go by COPY, which spares PostgreSQL the
+// look for a conflict; the lock on the profile keeps others from making them.
 func (t *tx) Save(ctx context.Context, c *engine.Catalog, profiles []*engine.Profile) error {
-	var b pgx.Batch
-	if err := t.store.saveStates(&b, c, profiles); err != nil {
+	states, err := t.store.stateRows(c, profiles)
+	if err != nil {
 		return err
 	}
-	saveValues(&b, profiles)
-	saveChanges(&b, profiles)
-	saveLedger(&b, profiles)
+	if states, err = copyFresh(ctx, t, states); err != nil {
+		return err
+	}
+	values, err := copyFresh(ctx, t, valueRows(profiles))
+	if err != nil {
+		return err
+	}
+	changes, err := copyFresh(ctx, t, changeRows(profiles))
+	if err != nil {
+		return err
+	}
+	lines, err := copyFresh(ctx, t, ledgerRows(profiles))
+	if err != nil {
+		return err
+	}
+	var b pgx.Batch
+	saveStates(&b, states)
+	saveValues(&b, values)
+	saveChanges(&b, changes)
+	saveLedger(&b, lines)
 	saveLooks(&b, profiles)
 	if b.Len() == 0 {
 		return nil
@@ -67,106 +86,6 @@ func (t *tx) Save(ctx context.Context, c *engine.Catalog, profiles []*engine.Pro
 		return fmt.Errorf("save profiles: %w", err)
 	}
 	return nil
-}
-
-func (s *Store) saveStates(b *pgx.Batch, c *engine.Catalog, profiles []*engine.Profile) error {
-	var w wanted
-	var states [][]byte
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, p := range profiles {
-		unknown := ""
-		err := p.ChangedStates(c, func(event string, bytes []byte) {
-			number, ok := s.nameIDs[event]
-			if !ok {
-				unknown = event
-			}
-			w.add(p.ID, number)
-			states = append(states, bytes)
-		})
-		if err == nil && unknown != "" {
-			err = fmt.Errorf("the event %q has no number", unknown)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if len(states) == 0 {
-		return nil
-	}
-	b.Queue(`INSERT INTO leaf_states (bucket, profile_id, event_name_id, states)
-		SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bytea[])
-		ON CONFLICT (bucket, profile_id, event_name_id) DO UPDATE SET states = excluded.states`, w.buckets, w.ids, w.keys, states)
-	return nil
-}
-
-func saveValues(b *pgx.Batch, profiles []*engine.Profile) {
-	var w wanted
-	var values, causes []string
-	var since []time.Time
-	for _, p := range profiles {
-		for id, h := range p.ChangedValues {
-			w.add(p.ID, id)
-			values = append(values, string(h.Value.AppendJSON(nil)))
-			since = append(since, h.Since)
-			causes = append(causes, string(h.Cause))
-		}
-	}
-	if len(values) == 0 {
-		return
-	}
-	b.Queue(`INSERT INTO computed_values (bucket, profile_id, computation_id, value, since, reason)
-		SELECT u.bucket, u.profile_id, u.computation_id, u.value::jsonb, u.since, u.reason
-		FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::text[])
-			AS u (bucket, profile_id, computation_id, value, since, reason)
-		ON CONFLICT (bucket, profile_id, computation_id) DO UPDATE
-		SET value = excluded.value, since = excluded.since, reason = excluded.reason`, w.buckets, w.ids, w.keys, values, since, causes)
-}
-
-func saveChanges(b *pgx.Batch, profiles []*engine.Profile) {
-	var w wanted
-	var values, causes []string
-	var at []time.Time
-	for _, p := range profiles {
-		for _, c := range p.Changes {
-			w.add(p.ID, c.Computation.ID)
-			values = append(values, string(c.Value.AppendJSON(nil)))
-			at = append(at, c.At)
-			causes = append(causes, string(c.Cause))
-		}
-	}
-	if len(values) == 0 {
-		return
-	}
-	b.Queue(`INSERT INTO value_changes (bucket, profile_id, computation_id, changed_at, value, reason)
-		SELECT u.bucket, u.profile_id, u.computation_id, u.changed_at, u.value::jsonb, u.reason
-		FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[])
-			AS u (bucket, profile_id, computation_id, changed_at, value, reason)`, w.buckets, w.ids, w.keys, at, values, causes)
-}
-
-func saveLedger(b *pgx.Batch, profiles []*engine.Profile) {
-	var w wanted
-	var ids, values []string
-	var told []int32
-	var at []time.Time
-	for _, p := range profiles {
-		for line := range p.ChangedTold {
-			w.add(p.ID, line.ConnectionID)
-			ids = append(ids, line.IDs)
-			values = append(values, string(line.Value.AppendJSON(nil)))
-			told = append(told, int32(line.Times))
-			at = append(at, line.At)
-		}
-	}
-	if len(ids) == 0 {
-		return
-	}
-	b.Queue(`INSERT INTO ledger (bucket, profile_id, connection_id, ids, value, told, told_at)
-		SELECT u.bucket, u.profile_id, u.connection_id, u.ids, u.value::jsonb, u.told, u.told_at
-		FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::int[], $7::timestamptz[])
-			AS u (bucket, profile_id, connection_id, ids, value, told, told_at)
-		ON CONFLICT (bucket, profile_id, connection_id, ids) DO UPDATE
-		SET value = excluded.value, told = excluded.told, told_at = excluded.told_at`, w.buckets, w.ids, w.keys, ids, values, told, at)
 }
 
 func saveLooks(b *pgx.Batch, profiles []*engine.Profile) {

@@ -54,6 +54,7 @@ type Store struct {
 	queueSeen  atomic.Int64 // the last place drawn, as far as this process knows
 
 	knownIDs    knownIDs
+	copyRows    int
 	suppression suppressionState
 }
 
@@ -88,9 +89,13 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 func New(pool *pgxpool.Pool) *Store {
 	return &Store{
 		pool: pool, nameIDs: make(map[string]int64), names: make(map[int64]string),
-		sources: make(map[int64]string), partitions: make(map[string]bool),
+		sources: make(map[int64]string), partitions: make(map[string]bool), copyRows: copyRows,
 	}
 }
+
+// SetCopyRows sets from how many new rows on a table is written by COPY; 200 unless it is
+// called. It is called before the store is used.
+func (s *Store) SetCopyRows(n int) { s.copyRows = max(n, 1) }
 
 // Close ends all connections.
 func (s *Store) Close() { s.pool.Close() }

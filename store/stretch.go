@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"muster/engine"
+	"muster/identity"
 	"muster/query"
 )
 
@@ -99,4 +100,20 @@ func (t *tx) HistoryOf(ctx context.Context, s engine.Stretch, r engine.Reading, 
 		return yield(profile, e)
 	})
 	return err
+}
+
+// Links implements engine.Tx.
+func (t *tx) Links(ctx context.Context, s engine.Stretch, profiles []*engine.Profile) error {
+	if len(profiles) == 0 {
+		return nil
+	}
+	into := make(map[int64]*[]identity.Link, len(profiles))
+	for _, p := range profiles {
+		into[p.ID] = &p.Links
+	}
+	rows, err := t.Query(ctx, linkColumns+`FROM external_ids e WHERE`+inStretch, stretchBounds(s)...)
+	if err != nil {
+		return err
+	}
+	return collectLinks(rows, into)
 }
