@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jackc/pgx/v5"
 
 	"muster/engine"
+	"muster/event"
+	"muster/identity"
+	"muster/query"
 )
 
 // ErrNoDestination says that there is no destination of the name given.
@@ -129,6 +133,30 @@ type DeadLetter struct {
 	Value       string    `json:"value"`
 	Attempts    int       `json:"attempts"`
 	DiedAt      time.Time `json:"died_at"`
+	// Call is the message as the Segment call that was to be sent; nil if it has nobody to go to.
+	Call *SampleCall `json:"call,omitempty"`
+}
+
+// SampleCall is a call in Segment's own JSON.
+type SampleCall struct {
+	Type         event.Type     `json:"type"`
+	MessageID    string         `json:"messageId"`
+	UserID       string         `json:"userId,omitempty"`
+	AnonymousID  string         `json:"anonymousId,omitempty"`
+	Event        string         `json:"event,omitempty"`
+	Timestamp    time.Time      `json:"timestamp"`
+	Properties   jsontext.Value `json:"properties,omitempty"`
+	Traits       jsontext.Value `json:"traits,omitempty"`
+	Context      jsontext.Value `json:"context"`
+	Integrations jsontext.Value `json:"integrations"`
+}
+
+func sample(m *engine.Message) *SampleCall {
+	c := m.Call()
+	return &SampleCall{
+		Type: c.Type, MessageID: c.MessageID, UserID: c.UserID, AnonymousID: c.AnonymousID, Event: c.Event, Timestamp: c.Timestamp,
+		Properties: c.Properties, Traits: c.Traits, Context: c.Context, Integrations: c.Integrations,
+	}
 }
 
 // LetterFilter selects dead letters that wait for a decision. Zero fields select all.
@@ -148,7 +176,8 @@ func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, 
 		f.Limit = 100
 	}
 	rows, err := s.pool.Query(ctx, `
-		SELECT l.dead_letter_id, d.name, c.key, l.kind, l.code, l.reason, l.ids, l.value::text, l.attempts, l.died_at
+		SELECT l.dead_letter_id, d.name, c.key, l.kind, l.code, l.reason, l.ids, l.value, l.attempts, l.died_at,
+			l.profile_id, l.form, l.told, l.at, l.reason_told, n.connection_id, n.entered_event, n.exited_event, n.computed_event, c.computation_id, c.kind
 		FROM dead_letters l
 		JOIN destinations d USING (destination_id)
 		JOIN connections n USING (connection_id)
@@ -158,8 +187,23 @@ func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, 
 		return nil, fmt.Errorf("list dead letters: %w", err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (l DeadLetter, err error) {
-		err = row.Scan(&l.ID, &l.Destination, &l.Key, &l.Kind, &l.Code, &l.Reason, &l.IDs, &l.Value, &l.Attempts, &l.DiedAt)
-		return l, err
+		c := &engine.Computation{}
+		n := &engine.Connection{Computation: c}
+		m := &engine.Message{Connection: n}
+		err = row.Scan(&l.ID, &l.Destination, &l.Key, &l.Kind, &l.Code, &l.Reason, &l.IDs, &l.Value, &l.Attempts, &l.DiedAt,
+			&m.ProfileID, &m.Form, &m.Times, &m.At, &m.Reason, &n.ID, &n.EnteredEvent, &n.ExitedEvent, &n.ComputedEvent, &c.ID, &c.Kind)
+		if err != nil || l.Kind == KindUndeliverable {
+			return l, err
+		}
+		c.Key = l.Key
+		if m.IDs, err = identity.ParseCombination(l.IDs); err != nil {
+			return l, err
+		}
+		if m.Value, err = query.ParseValue([]byte(l.Value)); err != nil {
+			return l, err
+		}
+		l.Call = sample(m)
+		return l, nil
 	})
 }
 

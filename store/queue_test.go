@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"muster/deliver"
 	"muster/engine"
+	"muster/event"
 	"muster/identity"
 	"muster/internal/pgtest"
 	"muster/query"
@@ -169,6 +172,19 @@ func TestDeadLettersByKind(t *testing.T) {
 	var got []string
 	for _, l := range letters {
 		got = append(got, l.Kind+" "+l.IDs)
+		if user, ok := strings.CutPrefix(l.IDs, "user:"); !ok && l.Call != nil || ok && (l.Call == nil || l.Call.MessageID != told[user]) {
+			t.Errorf("the sample of %s is %+v", l.IDs, l.Call)
+		}
+		if l.Call == nil {
+			continue
+		}
+		text, err := json.Marshal(l.Call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := event.Decode(text, event.Envelope{ReceivedAt: queueStart}); err != nil {
+			t.Errorf("the sample %s is no call: %v", text, err)
+		}
 	}
 	slices.Sort(got)
 	if want := []string{"gave_up user:b", "rejected user:a", "uncertain user:c", "undeliverable "}; !slices.Equal(got, want) {

@@ -109,7 +109,9 @@ func newLetters(env *environment) *cobra.Command {
 	var filter store.LetterFilter
 	var output string
 	cmd := &cobra.Command{
-		Use: "dead-letters", Short: "List the messages that wait for a decision", Args: exactly(0, "nothing"),
+		Use: "dead-letters", Short: "List the messages that wait for a decision",
+		Long: `As JSON each has the call that was to be sent; muster map shows what becomes of it in Mixpanel.`,
+		Args: exactly(0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				letters, err := s.DeadLetters(cmd.Context(), filter)
