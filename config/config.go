@@ -28,6 +28,9 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// Sources are those who may send calls.
 	Sources []Source `yaml:"sources"`
+	// DefaultRate is how many requests per second a source may send that has no rate of
+	// its own, from 0.001 to 1,000,000; 0 means ingest.DefaultRate.
+	DefaultRate float64 `yaml:"default_rate"`
 	// LenientAuth answers calls with an unknown write key with 200 and discards them.
 	LenientAuth bool `yaml:"lenient_auth"`
 	// DedupWindow is how long message ids are remembered, at least a day; 0 means
@@ -45,6 +48,9 @@ type Config struct {
 type Source struct {
 	Name     string `yaml:"name"`
 	WriteKey Secret `yaml:"write_key"`
+	// Rate is how many requests it may send per second, on average and in a burst, from
+	// 0.001 to 1,000,000; 0 means the default rate.
+	Rate float64 `yaml:"rate"`
 }
 
 // Secret is a text that is never shown.

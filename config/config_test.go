@@ -146,6 +146,9 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"source twice", "sources:\n  - {name: web, write_key: k}\n  - {name: web, write_key: l}", `muster.yaml:3: sources[1].name: the name "web" stands twice`},
 		{"no write key", "sources:\n  - name: web\n", "muster.yaml:2: sources[0]: write_key is missing; give one of your own making, such as 32 random characters"},
 		{"write key twice", "sources:\n  - {name: web, write_key: k}\n  - {name: app, write_key: k}", `muster.yaml:3: sources[1].write_key: the source "web" has the same; a key tells sources apart`},
+		{"rate", "sources:\n  - name: web\n    write_key: k\n    rate: -5", "muster.yaml:4: sources[0].rate: is -5; use 0.001 to 1000000 requests per second, or leave it out for the default"},
+		{"rate that is none", "sources:\n  - name: web\n    write_key: k\n    rate: fast", "muster.yaml:4:11: a text stands where a number belongs"},
+		{"default rate", "default_rate: 2000000", "muster.yaml:1: default_rate: is 2e+06; use 0.001 to 1000000 requests per second, or leave it out for the default"},
 		{"identity", "identity:\n  max_ids: -1", "muster.yaml:2: identity: max_ids: -1 is negative"},
 		{"destination without a name", "destinations:\n  - settings: {token: t}", `muster.yaml:2: destinations[0].name: "" is no name; use 1 to 64`},
 		{"destination twice", "destinations:\n  - {name: m, settings: {token: t}}\n  - {name: m, settings: {token: t}}", `muster.yaml:3: destinations[1].name: the name "m" stands twice`},
@@ -250,6 +253,13 @@ func TestTheExample(t *testing.T) {
 		if _, found := query.Compile(def.Query, query.CheckOptions{Purpose: def.Kind}); found.Err() != nil {
 			t.Errorf("%s: %v", def.Key, found.Err())
 		}
+	}
+}
+
+func TestRates(t *testing.T) {
+	c := mustParse(t, "default_rate: 200\nsources:\n  - {name: web, write_key: a, rate: 0.5}\n  - name: app\n    write_key: b\n    rate: ${PORT}\n  - {name: tv, write_key: c}\n")
+	if c.DefaultRate != 200 || c.Sources[0].Rate != 0.5 || c.Sources[1].Rate != 9000 || c.Sources[2].Rate != 0 {
+		t.Errorf("%v, %+v", c.DefaultRate, c.Sources)
 	}
 }
 

@@ -51,6 +51,9 @@ func (c *Config) faults() faults {
 			f.add("identity", "%w", one)
 		}
 	}
+	if !validRate(c.DefaultRate) {
+		f.add("default_rate", rateFault, c.DefaultRate)
+	}
 	c.sourceFaults(&f)
 	c.destinationFaults(&f)
 	c.computationFaults(&f)
@@ -60,6 +63,11 @@ func (c *Config) faults() faults {
 var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 const nameRemedy = "use 1 to 64 letters, digits, _, . and -, the first a letter or a digit"
+
+// validRate tells whether a rate is one, or 0 for the default.
+func validRate(rate float64) bool { return rate == 0 || rate >= 0.001 && rate <= 1e6 }
+
+const rateFault = "is %v; use 0.001 to 1000000 requests per second, or leave it out for the default"
 
 func (c *Config) sourceFaults(f *faults) {
 	names, keys := make(map[string]bool), make(map[Secret]string)
@@ -80,6 +88,9 @@ func (c *Config) sourceFaults(f *faults) {
 			f.add(place+".write_key", "the source %q has the same; a key tells sources apart", other)
 		}
 		keys[s.WriteKey] = s.Name
+		if !validRate(s.Rate) {
+			f.add(place+".rate", rateFault, s.Rate)
+		}
 	}
 }
 

@@ -36,6 +36,7 @@ type Config struct {
 	// trusted. Nil means the address of the connection.
 	ClientIP func(*http.Request) string
 
+	DefaultRate   float64       // requests per second of a source that has no rate; default DefaultRate
 	MaxConcurrent int           // requests being read and stored; more are answered 503; default 1,000
 	AnswerTimeout time.Duration // how long a request waits to be stored; default 30 s
 }
@@ -59,13 +60,14 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.DefaultRate = cmp.Or(cfg.DefaultRate, DefaultRate)
 	cfg.MaxConcurrent = cmp.Or(cfg.MaxConcurrent, 1_000)
 	cfg.AnswerTimeout = cmp.Or(cfg.AnswerTimeout, 30*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = connectionIP
 	}
-	return &API{cfg: cfg, public: public, slots: make(chan struct{}, cfg.MaxConcurrent)}, nil
+	return &API{cfg: cfg, public: public, pace: pacer{standard: cfg.DefaultRate}, slots: make(chan struct{}, cfg.MaxConcurrent)}, nil
 }
 
 // connectionIP is the address at the other end of the connection.

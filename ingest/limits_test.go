@@ -134,7 +134,7 @@ func TestRateOfASource(t *testing.T) {
 }
 
 func TestChangedRateApplies(t *testing.T) {
-	var p pacer
+	p := pacer{standard: 70}
 	src := Source{ID: 1, Rate: 1}
 	if p.wait(src, noon) != 0 || p.wait(src, noon) != time.Second {
 		t.Fatal("one request a second is not kept")
@@ -151,7 +151,7 @@ func TestChangedRateApplies(t *testing.T) {
 	for p.wait(Source{ID: 2}, noon) == 0 {
 		free++
 	}
-	if free != DefaultRate {
+	if free != 70 {
 		t.Errorf("a source without a rate may send %d at once", free)
 	}
 }

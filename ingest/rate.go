@@ -9,13 +9,15 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// DefaultRate is the number of requests per second that one source may make.
+// DefaultRate is the number of requests per second that one source may make, unless the
+// source or Config.DefaultRate says otherwise.
 const DefaultRate = 1_000
 
 // pacer keeps a token bucket for every source.
 type pacer struct {
-	mu      sync.Mutex
-	buckets map[int64]*rate.Limiter
+	standard float64 // rate of sources that have none
+	mu       sync.Mutex
+	buckets  map[int64]*rate.Limiter
 }
 
 // wait takes a token of the source. If there is none it returns how long the client
@@ -31,7 +33,7 @@ func (p *pacer) wait(src Source, now time.Time) time.Duration {
 
 // bucket is the bucket of the source, at the source's present rate.
 func (p *pacer) bucket(src Source, now time.Time) *rate.Limiter {
-	limit := rate.Limit(cmp.Or(src.Rate, DefaultRate))
+	limit := rate.Limit(cmp.Or(src.Rate, p.standard))
 	burst := int(math.Max(1, math.Ceil(float64(limit))))
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,11 +6,13 @@ BEGIN
 
     ALTER TABLE sources
         ADD COLUMN origin text NOT NULL DEFAULT 'import' CHECK (origin IN ('config', 'command', 'import')),
-        ADD COLUMN rate double precision CHECK (rate BETWEEN 0.001 AND 1000000);
+        ADD COLUMN rate double precision CHECK (rate BETWEEN 0.001 AND 1000000),
+        ADD COLUMN configured_rate double precision CHECK (configured_rate BETWEEN 0.001 AND 1000000);
     -- So far, only the configuration file gave keys.
     UPDATE sources SET origin = 'config' WHERE write_key_hash IS NOT NULL;
     COMMENT ON COLUMN sources.origin IS 'Where its write key is kept: config (in the configuration file), command (made by muster source), or import (it has none).';
-    COMMENT ON COLUMN sources.rate IS 'Requests that it may send per second, on average and in a burst; null: the default.';
+    COMMENT ON COLUMN sources.rate IS 'Requests that it may send per second, on average and in a burst, as set by command; null: what the configuration file says.';
+    COMMENT ON COLUMN sources.configured_rate IS 'The same as set in the configuration file; null: the default.';
 
     CREATE TABLE rotated_write_keys (
         write_key_hash bytea PRIMARY KEY CHECK (octet_length(write_key_hash) = 32),
@@ -33,7 +35,7 @@ BEGIN
     COMMENT ON COLUMN suppressions.subject_id IS 'Random; the same for all ids that were suppressed as one person''s, so that one of them is enough to take it back.';
 
     CREATE VIEW inspect.sources AS
-    SELECT s.name, s.enabled, s.origin, s.write_key_hash IS NOT NULL AS has_key, s.rate, s.created_at,
+    SELECT s.name, s.enabled, s.origin, s.write_key_hash IS NOT NULL AS has_key, coalesce(s.rate, s.configured_rate) AS rate, s.created_at,
         (SELECT max(k.works_until) FROM muster.rotated_write_keys k WHERE k.source_id = s.source_id) AS old_keys_until,
         (SELECT r.received_at FROM muster.recent_calls r WHERE r.source_id = s.source_id ORDER BY r.call_id DESC LIMIT 1) AS last_call_at
     FROM muster.sources s;

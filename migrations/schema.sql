@@ -511,6 +511,8 @@ CREATE TABLE muster.sources (
     created_at timestamp with time zone NOT NULL,
     origin text DEFAULT 'import'::text NOT NULL,
     rate double precision,
+    configured_rate double precision,
+    CONSTRAINT sources_configured_rate_check CHECK (((configured_rate >= (0.001)::double precision) AND (configured_rate <= (1000000)::double precision))),
     CONSTRAINT sources_name_check CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'::text)),
     CONSTRAINT sources_origin_check CHECK ((origin = ANY (ARRAY['config'::text, 'command'::text, 'import'::text]))),
     CONSTRAINT sources_rate_check CHECK (((rate >= (0.001)::double precision) AND (rate <= (1000000)::double precision))),
@@ -531,7 +533,9 @@ COMMENT ON COLUMN muster.sources.created_at IS 'When it was created.';
 
 COMMENT ON COLUMN muster.sources.origin IS 'Where its write key is kept: config (in the configuration file), command (made by muster source), or import (it has none).';
 
-COMMENT ON COLUMN muster.sources.rate IS 'Requests that it may send per second, on average and in a burst; null: the default.';
+COMMENT ON COLUMN muster.sources.rate IS 'Requests that it may send per second, on average and in a burst, as set by command; null: what the configuration file says.';
+
+COMMENT ON COLUMN muster.sources.configured_rate IS 'The same as set in the configuration file; null: the default.';
 
 CREATE VIEW inspect.events AS
  SELECT e.profile_id,
@@ -1133,7 +1137,7 @@ CREATE VIEW inspect.sources AS
     s.enabled,
     s.origin,
     (s.write_key_hash IS NOT NULL) AS has_key,
-    s.rate,
+    COALESCE(s.rate, s.configured_rate) AS rate,
     s.created_at,
     ( SELECT max(k.works_until) AS max
            FROM muster.rotated_write_keys k

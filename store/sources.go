@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,7 +27,8 @@ type Source struct {
 	Enabled   bool      `json:"enabled"`
 	Origin    Origin    `json:"origin"`
 	HasKey    bool      `json:"has_key"`
-	Rate      *float64  `json:"rate"` // requests per second; nil: the default
+	Rate      *float64  `json:"rate"`      // requests per second; nil: the default
+	RateFrom  Origin    `json:"rate_from"` // who has set it: FromCommand goes before FromConfig; "": nobody
 	CreatedAt time.Time `json:"created_at"`
 	// OldKeysUntil is until when keys work that were rotated out; nil: none does.
 	OldKeysUntil *time.Time `json:"old_keys_until"`
@@ -49,7 +47,8 @@ var (
 // Sources lists all sources by name.
 func (s *Store) Sources(ctx context.Context, now time.Time) ([]Source, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT s.source_id, s.name, s.enabled, s.origin, s.write_key_hash IS NOT NULL, s.rate, s.created_at,
+		SELECT s.source_id, s.name, s.enabled, s.origin, s.write_key_hash IS NOT NULL, coalesce(s.rate, s.configured_rate),
+			CASE WHEN s.rate IS NOT NULL THEN 'command' WHEN s.configured_rate IS NOT NULL THEN 'config' ELSE '' END, s.created_at,
 			(SELECT max(k.works_until) FROM rotated_write_keys k WHERE k.source_id = s.source_id AND k.works_until > $1),
 			(SELECT r.received_at FROM recent_calls r WHERE r.source_id = s.source_id ORDER BY r.call_id DESC LIMIT 1)
 		FROM sources s ORDER BY s.name`, now)
@@ -57,7 +56,7 @@ func (s *Store) Sources(ctx context.Context, now time.Time) ([]Source, error) {
 		return nil, fmt.Errorf("list the sources: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (src Source, err error) {
-		return src, row.Scan(&src.ID, &src.Name, &src.Enabled, &src.Origin, &src.HasKey, &src.Rate, &src.CreatedAt, &src.OldKeysUntil, &src.LastCallAt)
+		return src, row.Scan(&src.ID, &src.Name, &src.Enabled, &src.Origin, &src.HasKey, &src.Rate, &src.RateFrom, &src.CreatedAt, &src.OldKeysUntil, &src.LastCallAt)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the sources: %w", err)
@@ -67,7 +66,7 @@ func (s *Store) Sources(ctx context.Context, now time.Time) ([]Source, error) {
 
 // CreateSource makes a source that takes calls with the write key returned, which can
 // never be read again. rate is the number of requests that it may send per second, from
-// 0.001 to 1,000,000; nil: the default.
+// 0.001 to 1,000,000; nil: as for LimitSource.
 func (s *Store) CreateSource(ctx context.Context, name string, rate *float64, now time.Time) (WriteKey, error) {
 	key := newWriteKey()
 	err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
@@ -95,7 +94,7 @@ func sourceFault(err error) error {
 		return fmt.Errorf("%w; rotate its key to get a new one", ErrSourceExists)
 	case "sources_name_check":
 		return fmt.Errorf("%w: a name has 1 to 64 letters, digits, _, . and -, the first a letter or a digit", ErrSourceSetting)
-	case "sources_rate_check":
+	case "sources_rate_check", "sources_configured_rate_check":
 		return fmt.Errorf("%w: the rate is 0.001 to 1000000 requests per second", ErrSourceSetting)
 	case "sources_write_key_hash_key":
 		return errors.New("another source has the same write key; a key tells sources apart")
@@ -118,7 +117,8 @@ func (s *Store) EnableSource(ctx context.Context, name string, enabled bool) err
 }
 
 // LimitSource sets the number of requests that a source may send per second, from 0.001
-// to 1,000,000; nil: the default. Other processes notice within a second.
+// to 1,000,000, whatever the configuration says; nil: what that says, else the default.
+// Other processes notice within a second.
 func (s *Store) LimitSource(ctx context.Context, name string, rate *float64) error {
 	return s.updateSource(ctx, name, `UPDATE sources SET rate = $2 WHERE name = $1`, rate)
 }
@@ -155,20 +155,27 @@ func (s *Store) EnsureSource(ctx context.Context, name string, now time.Time) (S
 	return src, nil
 }
 
-// EnsureSources makes the sources of the configuration take calls with the write keys
-// given, by name. A source that was made by command and is given a key here belongs to the
-// configuration from now on. Keys of sources that have left the configuration work no
-// more; the names of these are returned. A source that is disabled stays so.
-func (s *Store) EnsureSources(ctx context.Context, keys map[string]string, now time.Time) (left []string, err error) {
-	names := slices.AppendSeq(make([]string, 0, len(keys)), maps.Keys(keys)) // not nil, which SQL would take for unknown
-	slices.Sort(names)
-	hashes := make([][]byte, len(names))
-	for i, name := range names {
-		hash := sha256.Sum256([]byte(keys[name]))
-		hashes[i] = hash[:]
+// ConfiguredSource is a source as the configuration has it.
+type ConfiguredSource struct {
+	Name string
+	Key  WriteKey
+	Rate float64 // requests per second, from 0.001 to 1,000,000; 0: the default
+}
+
+// EnsureSources makes the sources of the configuration take calls with their write keys,
+// at their rates unless a command has set another. A source that was made by command and is
+// given a key here belongs to the configuration from now on. Keys of sources that have left
+// the configuration work no more; the names of these are returned. A source that is
+// disabled stays so.
+func (s *Store) EnsureSources(ctx context.Context, sources []ConfiguredSource, now time.Time) (left []string, err error) {
+	names := make([]string, len(sources)) // not nil, which SQL would take for unknown
+	hashes := make([][]byte, len(sources))
+	rates := make([]float64, len(sources))
+	for i, src := range sources {
+		names[i], hashes[i], rates[i] = src.Name, src.Key.hash(), src.Rate
 	}
 	err = pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
-		rows, err := t.Query(ctx, `UPDATE sources SET write_key_hash = NULL
+		rows, err := t.Query(ctx, `UPDATE sources SET write_key_hash = NULL, configured_rate = NULL
 			WHERE origin = 'config' AND write_key_hash IS NOT NULL AND name <> ALL ($1) RETURNING name`, names)
 		if err != nil {
 			return err
@@ -184,10 +191,11 @@ func (s *Store) EnsureSources(ctx context.Context, keys map[string]string, now t
 			return err
 		}
 		tag, err := t.Exec(ctx, `
-			INSERT INTO sources AS s (name, write_key_hash, origin, created_at)
-			SELECT c.name, c.hash, 'config', $3 FROM unnest($1::text[], $2::bytea[]) AS c (name, hash)
-			ON CONFLICT (name) DO UPDATE SET write_key_hash = excluded.write_key_hash, origin = 'config'
-			WHERE s.write_key_hash IS DISTINCT FROM excluded.write_key_hash OR s.origin <> 'config'`, names, hashes, now)
+			INSERT INTO sources AS s (name, write_key_hash, configured_rate, origin, created_at)
+			SELECT c.name, c.hash, nullif(c.rate, 0), 'config', $4 FROM unnest($1::text[], $2::bytea[], $3::float8[]) AS c (name, hash, rate)
+			ON CONFLICT (name) DO UPDATE SET write_key_hash = excluded.write_key_hash, configured_rate = excluded.configured_rate, origin = 'config'
+			WHERE (s.write_key_hash, s.configured_rate) IS DISTINCT FROM (excluded.write_key_hash, excluded.configured_rate) OR s.origin <> 'config'`,
+			names, hashes, rates, now)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}

@@ -65,7 +65,16 @@ func (o *office) rotate(name string, grace time.Duration) string {
 
 func (o *office) configure(keys map[string]string) []string {
 	o.t.Helper()
-	left, err := o.EnsureSources(o.t.Context(), keys, o.now)
+	var sources []store.ConfiguredSource
+	for name, key := range keys {
+		sources = append(sources, store.ConfiguredSource{Name: name, Key: store.WriteKey(key)})
+	}
+	return o.configureAll(sources...)
+}
+
+func (o *office) configureAll(sources ...store.ConfiguredSource) []string {
+	o.t.Helper()
+	left, err := o.EnsureSources(o.t.Context(), sources, o.now)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -184,8 +193,51 @@ func TestSourcesOfTheConfiguration(t *testing.T) {
 		t.Errorf("left: %v, want a and own", left)
 	}
 	o.expect(map[string]string{"key-a2": "", "key-own": "", b: "b"})
-	if _, err := o.EnsureSources(ctx, map[string]string{"a": b}, o.now); err == nil || !strings.Contains(err.Error(), "same write key") || strings.Contains(err.Error(), b) {
+	if _, err := o.EnsureSources(ctx, []store.ConfiguredSource{{Name: "a", Key: store.WriteKey(b)}}, o.now); err == nil || !strings.Contains(err.Error(), "same write key") || strings.Contains(err.Error(), b) {
 		t.Errorf("the key of another source: %v", err)
+	}
+}
+
+// A rate that a command has set goes before that of the configuration, and lasts.
+func TestRatesOfSources(t *testing.T) {
+	o, ctx := newOffice(t), t.Context()
+	expect := func(rate float64, from store.Origin) {
+		t.Helper()
+		src, ok, err := o.keys.ByWriteKey(ctx, "key-a")
+		if err != nil || !ok || src.Rate != rate {
+			t.Errorf("taken are %v requests a second, want %v (%v)", src.Rate, rate, err)
+		}
+		list, err := o.Sources(ctx, o.now)
+		if err != nil || len(list) != 1 || list[0].RateFrom != from || (list[0].Rate == nil) != (rate == 0) || rate != 0 && *list[0].Rate != rate {
+			t.Errorf("listed is %+v, want %v from %q (%v)", list, rate, from, err)
+		}
+	}
+	a := store.ConfiguredSource{Name: "a", Key: "key-a"}
+	limit := func(rate *float64) {
+		t.Helper()
+		if err := o.LimitSource(ctx, "a", rate); err != nil {
+			t.Fatal(err)
+		}
+		o.later()
+	}
+	o.configureAll(a)
+	expect(0, "")
+	a.Rate = 20
+	o.configureAll(a)
+	expect(20, store.FromConfig)
+	limit(new(5.5))
+	expect(5.5, store.FromCommand)
+	a.Rate = 30
+	o.configureAll(a)
+	expect(5.5, store.FromCommand)
+	limit(nil)
+	expect(30, store.FromConfig)
+	a.Rate = 0
+	o.configureAll(a)
+	expect(0, "")
+	a.Rate = 1e7
+	if _, err := o.EnsureSources(ctx, []store.ConfiguredSource{a}, o.now); !errors.Is(err, store.ErrSourceSetting) {
+		t.Errorf("a huge rate: %v", err)
 	}
 }
 

@@ -137,10 +137,10 @@ func (w *WriteKeys) read(ctx context.Context, now time.Time) error {
 	defer cancel()
 	// Present keys come last and so win, should one have been another source's before.
 	rows, err := w.store.pool.Query(ctx, `
-		SELECT s.source_id, s.name, coalesce(s.rate, 0), k.write_key_hash, k.works_until
+		SELECT s.source_id, s.name, coalesce(s.rate, s.configured_rate, 0), k.write_key_hash, k.works_until
 		FROM rotated_write_keys k JOIN sources s USING (source_id) WHERE s.enabled AND k.works_until > $1
 		UNION ALL
-		SELECT source_id, name, coalesce(rate, 0), write_key_hash, NULL FROM sources WHERE enabled AND write_key_hash IS NOT NULL
+		SELECT source_id, name, coalesce(rate, configured_rate, 0), write_key_hash, NULL FROM sources WHERE enabled AND write_key_hash IS NOT NULL
 		ORDER BY 5 NULLS LAST`, now)
 	if err != nil {
 		return fmt.Errorf("read the write keys: %w", err)

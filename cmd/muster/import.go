@@ -87,6 +87,9 @@ func importCalls(ctx context.Context, env *environment, db *databaseFlags, in io
 	if err != nil {
 		return err
 	}
+	if !src.Enabled {
+		return fmt.Errorf("source %q is disabled, so nothing is taken from it: muster source enable %[1]s takes its calls again", source)
+	}
 	bar := newBar(env)
 	began := env.now()
 	refused := 0

@@ -19,6 +19,7 @@ import (
 	"muster/app"
 	"muster/config"
 	"muster/ingest"
+	"muster/store"
 	"muster/web"
 )
 
@@ -85,11 +86,11 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		return err
 	}
 	defer func() { err = errors.Join(err, closeDB()) }()
-	keys := make(map[string]string, len(c.Sources))
-	for _, src := range c.Sources {
-		keys[src.Name] = string(src.WriteKey)
+	sources := make([]store.ConfiguredSource, len(c.Sources))
+	for i, src := range c.Sources {
+		sources[i] = store.ConfiguredSource{Name: src.Name, Key: store.WriteKey(src.WriteKey), Rate: src.Rate}
 	}
-	left, err := s.EnsureSources(ctx, keys, env.now())
+	left, err := s.EnsureSources(ctx, sources, env.now())
 	if err != nil {
 		return err
 	}
@@ -110,6 +111,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	recorder := a.Recorder()
 	api, err := ingest.New(ingest.Config{
 		Sources: s.WriteKeys(env.now), Collector: collector, Recorder: recorder, Now: env.now, Log: log, LenientAuth: c.LenientAuth,
+		DefaultRate: c.DefaultRate,
 	})
 	if err != nil {
 		return err

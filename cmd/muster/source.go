@@ -44,7 +44,7 @@ func (env *environment) printKey(name string, key store.WriteKey, output string)
 // rateFlag adds --rate. The function returned reads it: nil stands for the default.
 func rateFlag(cmd *cobra.Command) func() (*float64, error) {
 	var rate float64
-	cmd.Flags().Float64Var(&rate, "rate", 0, fmt.Sprintf("`requests` per second that are taken, more are answered 429; 0: the default, %d", ingest.DefaultRate))
+	cmd.Flags().Float64Var(&rate, "rate", 0, fmt.Sprintf("`requests` per second that are taken, more are answered 429; 0: what muster.yaml says, else %d", ingest.DefaultRate))
 	return func() (*float64, error) {
 		switch {
 		case rate == 0:
@@ -175,14 +175,14 @@ func (env *environment) printSources(sources []store.Source, output string) erro
 		return env.printJSON(orEmpty(sources))
 	case "csv":
 		w := csv.NewWriter(env.out)
-		lines := [][]string{{"name", "enabled", "origin", "has_key", "rate", "created_at", "old_keys_until", "last_call_at"}}
+		lines := [][]string{{"name", "enabled", "origin", "has_key", "rate", "rate_from", "created_at", "old_keys_until", "last_call_at"}}
 		for _, s := range sources {
 			rate := ""
 			if s.Rate != nil {
 				rate = strconv.FormatFloat(*s.Rate, 'f', -1, 64)
 			}
 			lines = append(lines, []string{
-				s.Name, strconv.FormatBool(s.Enabled), string(s.Origin), strconv.FormatBool(s.HasKey), rate,
+				s.Name, strconv.FormatBool(s.Enabled), string(s.Origin), strconv.FormatBool(s.HasKey), rate, string(s.RateFrom),
 				s.CreatedAt.UTC().Format(time.RFC3339), instantOr(s.OldKeysUntil, ""), instantOr(s.LastCallAt, ""),
 			})
 		}
@@ -203,6 +203,9 @@ func (env *environment) printSources(sources []store.Source, output string) erro
 		}
 		if s.Rate != nil {
 			rate = strconv.FormatFloat(*s.Rate, 'f', -1, 64) + "/s"
+			if s.RateFrom == store.FromConfig {
+				rate += " in muster.yaml"
+			}
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, state, key, rate,
 			s.CreatedAt.UTC().Format(time.RFC3339), instantOr(s.OldKeysUntil, "-"), instantOr(s.LastCallAt, "-"))
