@@ -115,46 +115,70 @@ func (e *Engine) Define(ctx context.Context, definitions []Definition, now time.
 }
 
 func define(ctx context.Context, tx Tx, c *Catalog, def Definition, now time.Time) error {
-	if err := def.complete(); err != nil {
+	p, err := c.propose(def, c.Reads, now)
+	if err != nil {
 		return err
 	}
+	if p.old == nil {
+		if p.computation.CreatedSeq, err = tx.LastSeq(ctx); err != nil {
+			return err
+		}
+	}
+	return tx.SaveComputation(ctx, p.computation, p.version, p.connections, now)
+}
+
+// proposal is what a definition would make of the catalog.
+type proposal struct {
+	computation *Computation
+	version     *Version // nil: the one before stays
+	connections []*Connection
+	old         *Computation // nil: it is new
+	warnings    query.Diagnostics
+}
+
+// propose checks a definition and works out what it would change. reads is as in
+// query.CheckOptions. The error of a definition that is refused is a *DefinitionError.
+func (c *Catalog) propose(def Definition, reads func(key string) []string, now time.Time) (*proposal, error) {
+	if err := def.complete(); err != nil {
+		return nil, err
+	}
 	compiled, diagnostics := query.Compile(def.Query, query.CheckOptions{
-		Purpose: def.Kind, Level: query.Users, Key: def.Key, Reads: c.Reads,
+		Purpose: def.Kind, Level: query.Users, Key: def.Key, Reads: reads,
 	})
 	if compiled == nil {
-		return &DefinitionError{Key: def.Key, Message: "its query is refused", Diagnostics: diagnostics}
+		return nil, &DefinitionError{Key: def.Key, Message: "its query is refused", Diagnostics: diagnostics}
 	}
 	if compiled.Class != query.Scheduled {
 		def.Schedule = ""
 	}
 	connections, err := c.connect(def)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	comp := &Computation{
 		Key: def.Key, Name: def.Name, Description: def.Description, Kind: def.Kind,
 		IncludeAnonymous: def.IncludeAnonymous, IncludeHistorical: def.IncludeHistorical, BackfillDays: def.BackfillDays,
 		Status: Preparing, CreatedAt: now,
 	}
-	version := &Version{Computation: comp, Number: 1, Definition: compiled, Schedule: def.Schedule}
-	if old := c.byKey[def.Key]; old != nil {
-		if err := old.admits(def); err != nil {
-			return err
-		}
-		before := old.newest()
-		if before.computes(version) && old.reaches(comp) && old.tells(connections) {
-			version = nil
-		} else {
-			version.Number = before.Number + 1
-		}
-		if version != nil && old.Next != nil && old.Next.BackfillID != 0 {
-			return &DefinitionError{Key: def.Key, Message: "it is locked while its backfill is under way; try again when that is complete"}
-		}
-		comp.ID, comp.Status, comp.CreatedAt, comp.CreatedSeq = old.ID, old.Status, old.CreatedAt, old.CreatedSeq
-	} else if comp.CreatedSeq, err = tx.LastSeq(ctx); err != nil {
-		return err
+	p := &proposal{computation: comp, connections: connections, warnings: diagnostics}
+	p.version = &Version{Computation: comp, Number: 1, Definition: compiled, Schedule: def.Schedule}
+	if p.old = c.byKey[def.Key]; p.old == nil {
+		return p, nil
 	}
-	return tx.SaveComputation(ctx, comp, version, connections, now)
+	if err := p.old.admits(def); err != nil {
+		return nil, err
+	}
+	comp.ID, comp.Status, comp.CreatedAt, comp.CreatedSeq = p.old.ID, p.old.Status, p.old.CreatedAt, p.old.CreatedSeq
+	before := p.old.newest()
+	if before.computes(p.version) && p.old.reaches(comp) && p.old.tells(connections) {
+		p.version = nil
+		return p, nil
+	}
+	p.version.Number = before.Number + 1
+	if p.old.Next != nil && p.old.Next.BackfillID != 0 {
+		return nil, &DefinitionError{Key: def.Key, Message: "it is locked while its backfill is under way; try again when that is complete"}
+	}
+	return p, nil
 }
 
 // admits tells whether a definition may be an edit of the computation.

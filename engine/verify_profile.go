@@ -14,7 +14,7 @@ func (v *verification) verify(p *Profile) {
 		catalog: v.catalog, running: v.running, now: v.now, cause: CauseRepair,
 		instants: maps.Clone(v.instants), replayAll: true,
 	}
-	truth := make(map[int64]query.Value) // by computation, of those that are decided already
+	truth := make(map[string]query.Value) // by key, of those that are decided already
 	var decided []*Computation
 	before := len(v.found)
 	for _, c := range v.targets {
@@ -33,6 +33,11 @@ func (v *verification) verify(p *Profile) {
 			continue
 		}
 		if !identity.Eligible(p.Links, c.IncludeAnonymous) {
+			continue
+		}
+		if held := p.values[c.ID]; version.Refresh == RefreshRealtime && held != nil && held.Since.After(ref.asOf) {
+			v.waiting++ // it was decided when a call came, as of a later moment than the last slot
+			delete(d.instants, version)
 			continue
 		}
 		decided = append(decided, c)
@@ -77,7 +82,7 @@ func (v *verification) value(c *Computation, ref reference) {
 		if held != nil {
 			have = held.Value
 		}
-		ref.truth[c.ID] = want
+		ref.truth[c.Key] = want
 		v.note(p, Difference{Key: c.Key, Part: PartValue, Stored: have, Reference: want})
 		return
 	}
@@ -100,29 +105,33 @@ func (v *verification) note(p *Profile, d Difference) {
 // reference gives a definition the values that the reference evaluator makes of the history.
 type reference struct {
 	inputs
-	truth map[int64]query.Value
+	truth map[string]query.Value // by key: values other than the stored ones
 	marks map[int64]Mark
 	asOf  time.Time
 }
 
-// Trait is as that of inputs, but for computations that were found to be wrong.
+// Trait is as that of inputs, but for computations that are known to have another value.
 func (r reference) Trait(key string) query.Value {
-	if c := r.catalog.byKey[key]; c != nil {
-		if v, ok := r.truth[c.ID]; ok {
-			return v
-		}
+	if v, ok := r.truth[key]; ok {
+		return v
 	}
 	return r.inputs.Trait(key)
 }
 
 // Leaf is the value of a leaf from the history: that of a fold with a window as of its mark.
 func (r reference) Leaf(text *query.Leaf) query.Value {
+	past, asOf := r.History(text)
+	return text.Eval(past, asOf)
+}
+
+// History implements query.Past: what the leaf is to have seen, and the instant it is as of.
+func (r reference) History(text *query.Leaf) (query.Profile, time.Time) {
 	l := r.version.Leaves[text.Text]
+	past := l.past(r.profile.history, r)
 	if !l.Moves() {
-		return l.Eval(l.past(r.profile.history, r), r.asOf)
+		return past, r.asOf
 	}
 	mark := r.mark(l)
-	past := l.past(r.profile.history, r)
 	kept := past.Events[:0]
 	for _, e := range past.Events {
 		if e.Arrival <= mark.Cut {
@@ -130,7 +139,7 @@ func (r reference) Leaf(text *query.Leaf) query.Value {
 		}
 	}
 	past.Events = kept
-	return l.Eval(past, mark.AsOf)
+	return past, mark.AsOf
 }
 
 // mark is how far the state of the leaf is to have come.

@@ -30,45 +30,129 @@ type Explanation struct {
 // maxShownEvents bounds an explanation of a long history.
 const maxShownEvents = 5
 
+// Past is what a value is computed from where its leaves look at histories of their own:
+// one keeps a window as of the last slot, another counts what has just come.
+type Past interface {
+	// Trait is the value of a top-level trait key, null if there is none.
+	Trait(key string) Value
+	// History is what the leaf looks at, and the instant that it is taken as of.
+	History(l *Leaf) (Profile, time.Time)
+}
+
 // Explain says how the value came about: the tree of conditions, each with its
 // value, what was compared, the events that mattered, and when it can change.
 func (d *Definition) Explain(p Profile, asOf time.Time) *Explanation {
-	s := read(p, asOf)
+	return d.ExplainWith(whole{p, asOf}, asOf)
+}
+
+// ExplainWith is [Definition.Explain] where each leaf has a past of its own.
+func (d *Definition) ExplainWith(past Past, asOf time.Time) *Explanation {
+	e := &explainer{Past: past, asOf: asOf, pasts: make(map[*Leaf]leafPast)}
+	s := e.at(asOf)
 	var x *Explanation
 	if d.condition != nil {
-		x = explainCondition(d.condition, p, s)
+		x = e.condition(d.condition, s)
 	} else {
-		x = explainScalar(d.scalar, p, s)
+		x = e.scalar(d.scalar, s)
 	}
-	if t, ok := d.NextChange(p, asOf); ok {
-		x.NextChange = t
-	} else {
-		x.NextChange = time.Time{}
-	}
+	x.NextChange, _ = e.nextChange(d)
 	return x
 }
 
-func explainCondition(c condition, p Profile, s scope) *Explanation {
+// whole is a profile that all leaves look at, as of one instant.
+type whole struct {
+	Profile
+	asOf time.Time
+}
+
+func (w whole) Trait(key string) Value               { return w.Traits[key] }
+func (w whole) History(*Leaf) (Profile, time.Time) { return w.Profile, w.asOf }
+
+// explainer goes through a definition.
+type explainer struct {
+	Past
+	asOf  time.Time
+	pasts map[*Leaf]leafPast // those that were asked for
+}
+
+type leafPast struct {
+	traits map[string]Value
+	events *past
+	asOf   time.Time
+}
+
+// at is where the definition's own expressions are evaluated as of an instant.
+func (e *explainer) at(asOf time.Time) scope {
+	return scope{surroundings: &surroundings{asOf: asOf, in: retold{e, asOf}}}
+}
+
+// leaf is where the leaf's expressions are evaluated as of an instant; as of the
+// explainer's own, the leaf may have another one.
+func (e *explainer) leaf(l *Leaf, asOf time.Time) scope {
+	p, known := e.pasts[l]
+	if !known {
+		profile, its := e.History(l)
+		p = leafPast{profile.Traits, newPast(profile.Events), its}
+		e.pasts[l] = p
+	}
+	if asOf.Equal(e.asOf) {
+		asOf = p.asOf
+	}
+	at := &surroundings{asOf: asOf, past: p.events}
+	at.in = reading{p.traits, at}
+	return scope{surroundings: at}
+}
+
+// retold are the values of an explainer's past as of an instant.
+type retold struct {
+	*explainer
+	asOf time.Time
+}
+
+func (r retold) Leaf(l *Leaf) Value { return l.reduce(l.stream.events(r.leaf(l, r.asOf))) }
+
+func (e *explainer) nextChange(d *Definition) (time.Time, bool) {
+	i := instants{after: e.asOf}
+	for _, l := range d.Leaves {
+		l.candidates(&i, e.leaf(l, e.asOf))
+	}
+	s := e.at(e.asOf)
+	for _, c := range d.relatives {
+		i.relative(c, c.left.values(nil, s))
+	}
+	return i.first(func(t time.Time) Value { return d.in(e.at(t)) })
+}
+
+// relative adds the instants at which a comparison of the values with the present flips.
+func (i *instants) relative(c *comparison, values []Value) {
+	for _, v := range values {
+		if during, ok := relativeSpan(v, c.is, c.clock); ok {
+			i.add(during)
+		}
+	}
+}
+
+func (e *explainer) condition(c condition, s scope) *Explanation {
 	x := &Explanation{Text: printed(c), Value: Bool(c.holds(s))}
 	switch c := c.(type) {
 	case allOf:
 		for _, item := range c {
-			x.Children = append(x.Children, explainCondition(item, p, s))
+			x.Children = append(x.Children, e.condition(item, s))
 		}
 	case anyOf:
 		for _, item := range c {
-			x.Children = append(x.Children, explainCondition(item, p, s))
+			x.Children = append(x.Children, e.condition(item, s))
 		}
 	case negation:
-		x.Children = []*Explanation{explainCondition(c.of, p, s)}
+		x.Children = []*Explanation{e.condition(c.of, s)}
 	case *comparison:
-		c.explain(x, p, s)
+		e.comparison(x, c, s)
 	case quantifier: // about other profiles than this one
 	}
 	return x
 }
 
-func (c *comparison) explain(x *Explanation, p Profile, s scope) {
+func (e *explainer) comparison(x *Explanation, c *comparison, s scope) {
 	x.Compared = c.left.values(nil, s)
 	for _, right := range c.rights(nil, s) {
 		x.With = append(x.With, right.Value)
@@ -76,45 +160,44 @@ func (c *comparison) explain(x *Explanation, p Profile, s scope) {
 	for _, part := range append([]scalar{c.left}, c.args...) {
 		switch part.(type) {
 		case *leafValue, listLength:
-			x.Children = append(x.Children, explainScalar(part, p, s))
+			x.Children = append(x.Children, e.scalar(part, s))
 		}
 	}
 	if c.is.relative() {
-		i := instants{after: s.asOf}
-		for _, v := range x.Compared {
-			if during, ok := relativeSpan(v, c.is, c.clock); ok {
-				i.add(during)
-			}
-		}
-		if t, ok := i.first(func(t time.Time) Value { return Bool(c.holds(s.at(t))) }); ok {
-			x.NextChange = t
-		}
+		i := instants{after: e.asOf}
+		i.relative(c, x.Compared)
+		x.NextChange, _ = i.first(func(t time.Time) Value { return Bool(c.holds(e.at(t))) })
 	}
 	if len(x.Compared) == 0 && c.is != absent && c.is != exists {
 		x.Note = "there is no value to compare"
 	}
 }
 
-func explainScalar(v scalar, p Profile, s scope) *Explanation {
+func (e *explainer) scalar(v scalar, s scope) *Explanation {
 	switch v := v.(type) {
 	case *leafValue:
-		return v.leaf.explain(p, s)
+		return e.explainLeaf(v.leaf)
 	case listLength:
-		x := v.of.leaf.explain(p, s)
+		x := e.explainLeaf(v.of.leaf)
 		x.Text, x.Value = printed(v), v.value(s)
 		return x
 	}
 	return &Explanation{Text: printed(v), Value: v.value(s)}
 }
 
-func (l *Leaf) explain(p Profile, s scope) *Explanation {
-	events := l.stream.events(scope{surroundings: s.surroundings})
+func (e *explainer) explainLeaf(l *Leaf) *Explanation {
+	s := e.leaf(l, e.asOf)
+	events := l.stream.events(s)
 	x := &Explanation{Text: l.Text, Value: l.reduce(events), EventCount: len(events)}
 	x.Events = events[max(0, len(events)-maxShownEvents):]
 	x.Note = l.openFollowUps(events, s.asOf)
-	if t, ok := l.NextChange(p, s.asOf); ok {
-		x.NextChange = t
-	}
+	i := instants{after: s.asOf}
+	l.candidates(&i, s)
+	x.NextChange, _ = i.first(func(t time.Time) Value {
+		s := e.leaf(l, t)
+		s.asOf = t
+		return l.reduce(l.stream.events(s))
+	})
 	return x
 }
 

@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"muster/engine"
+	"muster/identity"
+	"muster/scheduler"
+	"muster/store"
+)
+
+// inspector looks at a store.
+func inspector(s *store.Store) *engine.Inspector { return engine.NewInspector(s, latest) }
+
+// Explained is engine.Explained with what the schedule says.
+type Explained struct {
+	*engine.Explained
+	// Next is when the value can change without a new event: of a scheduled computation
+	// the slot that will see it; zero: never.
+	Next time.Time
+}
+
+// Explain says why the profile that has an external id has its value of a computation, see
+// engine.Inspector.Explain. at is an instant that lies back; zero: now.
+func Explain(ctx context.Context, s *store.Store, key string, id identity.ID, at, now time.Time) (*Explained, error) {
+	if at.After(now) {
+		return nil, fmt.Errorf("explain %s: %s has not come yet", key, at.Format(time.RFC3339))
+	}
+	found, err := inspector(s).Explain(ctx, key, id, at, now)
+	if err != nil {
+		return nil, err
+	}
+	x := &Explained{Explained: found}
+	if x.Tree == nil || x.Past {
+		return x, nil
+	}
+	x.Next = x.Tree.NextChange
+	if !x.Version.Scheduled() || x.Next.IsZero() && !x.Waiting {
+		return x, nil
+	}
+	schedule, err := scheduler.Parse(x.Version.Schedule)
+	if err != nil {
+		return nil, err
+	}
+	if x.Waiting {
+		x.Next = x.AsOf.Add(time.Nanosecond)
+	}
+	x.Next = schedule.Next(x.Next.Add(-time.Nanosecond))
+	return x, nil
+}
+
+// Preview says what a definition would be, without saving it, see engine.Inspector.Preview.
+// When the time given is up it ends with what it has; 0: as long as it takes.
+func Preview(ctx context.Context, s *store.Store, def engine.Definition, o engine.DryRun, within time.Duration, now time.Time) (*engine.Preview, error) {
+	ctx, cancel := bounded(ctx, within)
+	defer cancel()
+	if err := normalize(&def); err != nil {
+		return nil, err
+	}
+	return inspector(s).Preview(ctx, def, o, now)
+}
+
+// Plan compares definitions with what is computed, see engine.Inspector.Plan. When the time
+// given is up, the effects are counted over the profiles that were looked at by then.
+func Plan(ctx context.Context, s *store.Store, definitions []engine.Definition, count *engine.DryRun, within time.Duration, now time.Time) (*engine.Plan, error) {
+	ctx, cancel := bounded(ctx, within)
+	defer cancel()
+	for i := range definitions {
+		if err := normalize(&definitions[i]); err != nil {
+			return nil, err
+		}
+	}
+	return inspector(s).Plan(ctx, definitions, count, now)
+}
+
+// ErrRefused says that a plan holds definitions that were refused.
+var ErrRefused = errors.New("definitions were refused; nothing was changed")
+
+// Apply makes of a plan what is computed: it creates and edits, then removes. What has to
+// be computed is so by whoever runs (App.Run); nothing is sent for what is removed. A
+// second time it changes nothing.
+func Apply(ctx context.Context, s *store.Store, definitions []engine.Definition, plan *engine.Plan, now time.Time) error {
+	if len(plan.Refused()) > 0 {
+		return ErrRefused
+	}
+	rules, err := identity.Settings{}.Compile() // definitions ask none of them
+	if err != nil {
+		return err
+	}
+	e := engine.New(s, rules)
+	var changed []engine.Definition
+	for i, step := range plan.Steps {
+		if step.Action == engine.ActionCreate || step.Action == engine.ActionEdit {
+			changed = append(changed, definitions[i])
+		}
+	}
+	refused, err := e.Define(ctx, changed, now)
+	if err != nil {
+		return err
+	}
+	if len(refused) > 0 { // something else has changed since the plan
+		var list []error
+		for _, r := range refused {
+			list = append(list, r)
+		}
+		return fmt.Errorf("what is computed has changed since the plan was made: %w", errors.Join(list...))
+	}
+	for _, step := range plan.Steps {
+		if step.Action == engine.ActionRemove {
+			if _, err := e.Remove(ctx, step.Key, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// normalize writes a schedule as it is stored.
+func normalize(def *engine.Definition) error {
+	if def.Schedule == "" {
+		return nil
+	}
+	s, err := scheduler.Parse(def.Schedule)
+	if err != nil {
+		return fmt.Errorf("%s: %w", def.Key, err)
+	}
+	def.Schedule = s.String()
+	return nil
+}
+
+func bounded(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
+	if within <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, within)
+}
