@@ -221,6 +221,8 @@ func tellings(comp *Computation, p *Profile, undelivered []Undelivered) []Tellin
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Telling) int { return cmp.Or(cmp.Compare(a.Destination, b.Destination), cmp.Compare(a.IDs, b.IDs)) })
+	slices.SortStableFunc(list, func(a, b Telling) int {
+		return cmp.Or(cmp.Compare(a.Destination, b.Destination), cmp.Compare(a.IDs, b.IDs))
+	})
 	return list
 }

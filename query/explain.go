@@ -65,7 +65,7 @@ type whole struct {
 	asOf time.Time
 }
 
-func (w whole) Trait(key string) Value               { return w.Traits[key] }
+func (w whole) Trait(key string) Value             { return w.Traits[key] }
 func (w whole) History(*Leaf) (Profile, time.Time) { return w.Profile, w.asOf }
 
 // explainer goes through a definition.
