@@ -18,6 +18,7 @@ import (
 	"muster/ingest"
 	"muster/internal/pgtest"
 	"muster/store"
+	"muster/web"
 )
 
 // counter is a process that takes calls over HTTP, up to the database.
@@ -184,7 +185,8 @@ func TestDebuggerShowsWhatBecameOfCalls(t *testing.T) {
 
 func TestDebuggerIsBounded(t *testing.T) {
 	s := store.New(pgtest.New(t))
-	c := openCounter(t, s, "web")
+	metrics := web.NewMetrics(s, time.Now)
+	c := openCounterWith(t, "web", app.Options{Store: s, Identity: identity.DefaultSettings(), Now: time.Now, Metrics: metrics})
 	batch := func(from, n int) string {
 		var b strings.Builder
 		for i := range n {
@@ -223,6 +225,12 @@ func TestDebuggerIsBounded(t *testing.T) {
 	}
 	if d := c.recorder.Dropped(); d != 4*700-500 {
 		t.Errorf("%d are counted as dropped", d)
+	}
+	scraped := httptest.NewRecorder()
+	metrics.Handler().ServeHTTP(scraped, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if text := scraped.Body.String(); !strings.Contains(text, fmt.Sprintf("muster_debugger_dropped_total %d\n", 4*700-500)) ||
+		!strings.Contains(text, `muster_calls_total{outcome="accepted",source="web"} `) {
+		t.Errorf("the metrics do not tell of it:\n%s", text)
 	}
 }
 

@@ -53,8 +53,37 @@ type stream struct {
 	calls   int               // of the pending exchanges
 }
 
+// drop counts calls that are not shown.
+func (r *Recorder) drop(n int) {
+	r.dropped.Add(int64(n))
+	if r.app.metrics != nil && n > 0 {
+		r.app.metrics.NotShown(n)
+	}
+}
+
+// count adds the calls of an exchange to the metrics.
+func (r *Recorder) count(x ingest.Exchange) {
+	if r.app.metrics == nil {
+		return
+	}
+	var by [ingest.Outcomes]int
+	for _, result := range x.Results {
+		by[result.Outcome]++
+	}
+	by[ingest.Rejected] += len(x.Refused)
+	if x.Whole != nil {
+		by[ingest.Rejected]++
+	}
+	for outcome, n := range by {
+		if n > 0 {
+			r.app.metrics.Received(x.Source.Name, ingest.Outcome(outcome).String(), n)
+		}
+	}
+}
+
 // Record implements ingest.Recorder.
 func (r *Recorder) Record(x ingest.Exchange) {
+	r.count(x)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l := r.sources[x.Source.ID]
@@ -65,7 +94,7 @@ func (r *Recorder) Record(x ingest.Exchange) {
 	l.pending = append(l.pending, x)
 	l.calls += calls(x)
 	for l.calls-calls(l.pending[0]) >= store.RecentPerSource { // all of it is overtaken
-		r.dropped.Add(int64(calls(l.pending[0])))
+		r.drop(calls(l.pending[0]))
 		l.shift()
 	}
 	if len(l.pending) > maxPending {
@@ -98,7 +127,7 @@ func (r *Recorder) writeDown(l *stream) {
 		}
 		l.notes[l.next] = n
 		l.next = (l.next + 1) % len(l.notes)
-		r.dropped.Add(1)
+		r.drop(1)
 	}
 }
 
@@ -112,7 +141,7 @@ func (r *Recorder) notes(x ingest.Exchange) []note {
 		return []note{r.note(x, ingest.Rejected, x.Whole.Code, faultInWords(x.Whole))}
 	}
 	skip := max(calls(x)-store.RecentPerSource, 0)
-	r.dropped.Add(int64(skip))
+	r.drop(skip)
 	notes := make([]note, 0, calls(x)-skip)
 	for i := min(skip, len(x.Calls)); i < len(x.Calls); i++ {
 		notes = append(notes, r.taken(x, x.Calls[i], x.Results[i]))
@@ -211,7 +240,7 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	slices.SortStableFunc(notes, func(a, b note) int { return a.ReceivedAt.Compare(b.ReceivedAt) })
 	err := r.write(ctx, notes)
 	if err != nil {
-		r.dropped.Add(int64(len(notes)))
+		r.drop(len(notes))
 	}
 	return err
 }

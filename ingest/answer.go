@@ -31,6 +31,8 @@ type refusal struct {
 	message string
 	field   string
 	wait    time.Duration // when to come back; 0 means never
+	// discarded makes the answer success although nothing was taken.
+	discarded bool
 }
 
 func refuse(status int, code event.Code, message string) *refusal {
@@ -50,6 +52,25 @@ func rejected(r *event.Rejection) *refusal {
 	return &refusal{status: status, code: r.Code, message: r.Message, field: r.Field}
 }
 
+// Codes of answers that are success, for [Config.OnAnswer] only.
+const (
+	codeOK        event.Code = "ok"
+	codeDiscarded event.Code = "discarded" // of an unknown write key, see Config.LenientAuth
+)
+
+// answered counts the answer to a request that brought calls.
+func (a *API) answered(why *refusal) {
+	switch {
+	case a.cfg.OnAnswer == nil:
+	case why == nil:
+		a.cfg.OnAnswer(codeOK)
+	case why.discarded:
+		a.cfg.OnAnswer(codeDiscarded)
+	default:
+		a.cfg.OnAnswer(why.code)
+	}
+}
+
 type failure struct {
 	Code    event.Code `json:"code"`
 	Message string     `json:"message"`
@@ -64,7 +85,7 @@ type answer struct {
 
 // reply writes the answer to a request: success if why is nil.
 func reply(w http.ResponseWriter, why *refusal) {
-	if why == nil {
+	if why == nil || why.discarded {
 		writeJSON(w, http.StatusOK, []byte(`{"success":true}`))
 		return
 	}

@@ -26,6 +26,11 @@ type Config struct {
 	Recorder Recorder     // nil means that nobody watches
 	Log      *slog.Logger // nil means none
 
+	// OnAnswer, if not nil, is told the code of the answer to each request that brought
+	// calls: "ok"; "discarded", see LenientAuth; or that of the refusal. It is called from
+	// many goroutines.
+	OnAnswer func(event.Code)
+
 	// LenientAuth answers 200 to requests with an unknown write key and throws their
 	// calls away, as Segment does. Otherwise they are answered 401.
 	LenientAuth bool
@@ -99,7 +104,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case single, name == "batch", name == "import", name == "b":
 		if allow(w, r, http.MethodPost) {
-			reply(w, a.post(w, r, kind))
+			why := a.post(w, r, kind)
+			a.answered(why)
+			reply(w, why)
 		}
 	case name == "m": // measurements of the libraries about themselves
 		if allow(w, r, http.MethodPost) {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -191,6 +193,43 @@ func TestLenientAuthDiscards(t *testing.T) {
 	expect(t, s.send(t, http.MethodPost, "/v1/page", strings.NewReader(visit("m")), basic("wk1")), 200, "")
 	if len(s.stored) != 1 {
 		t.Errorf("%d calls stored", len(s.stored))
+	}
+}
+
+// Whatever is not taken is counted, by the reason that the client is given or is not.
+func TestAnswersAreCounted(t *testing.T) {
+	var mu sync.Mutex
+	codes := map[event.Code]int{}
+	count := func(c *Config, _ *CollectorConfig, _ *memory) {
+		c.OnAnswer = func(code event.Code) { mu.Lock(); defer mu.Unlock(); codes[code]++ }
+	}
+	s := open(t, count)
+	s.post(t, "/v1/page", visit("m1"))
+	s.post(t, "/v1/batch", batch(visit("m2"), `{"type":"track","userId":"u"}`)) // a bad message is not the request's fault
+	s.post(t, "/v1/track", `{"userId":"u"}`)
+	s.post(t, "/v1/page", "{")
+	s.send(t, http.MethodPost, "/v1/page", strings.NewReader(visit("m3")), basic("nope"))
+	s.send(t, http.MethodPost, "/v1/page", strings.NewReader(visit("m4")), basic("broken"))
+	for range 2 {
+		s.send(t, http.MethodPost, "/v1/page", strings.NewReader(visit("")), basic("slow"))
+	}
+	s.send(t, http.MethodGet, "/v1/pixel/page?writeKey=wk1&userId=u", nil)
+	s.send(t, http.MethodGet, "/v1/pixel/page?writeKey=nope&userId=u", nil)
+	s.send(t, http.MethodGet, "/v1/pixel/page?data=%21", nil)
+	s.send(t, http.MethodGet, "/v1/projects/nope/settings", nil) // brings no calls
+	s.setFailing(true)
+	s.post(t, "/v1/page", visit("m5"))
+	lenient := open(t, count, func(c *Config, _ *CollectorConfig, _ *memory) { c.LenientAuth = true })
+	lenient.send(t, http.MethodPost, "/v1/page", strings.NewReader(visit("m6")), basic("nope"))
+
+	want := map[event.Code]int{
+		"ok": 4, "discarded": 1, CodeInvalidWriteKey: 2, CodeUnavailable: 2, CodeRateLimited: 1,
+		event.CodeMissingEvent: 1, event.CodeInvalidJSON: 1, event.CodeInvalidFormat: 1,
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !maps.Equal(codes, want) {
+		t.Errorf("counted %v, want %v", codes, want)
 	}
 }
 

@@ -50,6 +50,8 @@ const (
 	Suppressed                // its subject must not be tracked; nothing was stored
 	Rejected                  // it cannot be stored; Result.Code says why
 	Skipped                   // no profile has seen it, as it asked or as its size commands; Result.Code says why
+
+	Outcomes = int(Skipped) + 1 // how many there are
 )
 
 // String is the name of the outcome as people and tables see it.

@@ -20,10 +20,7 @@ const pixelGIF = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff" +
 // as plain parameters. It answers with the image whatever happens, because a mail
 // must not show a broken one; the recorder sees what was wrong.
 func (a *API) pixel(w http.ResponseWriter, r *http.Request, t event.Type) {
-	if raw, ok := pixelMessage(r.URL.Query()); ok && a.enter() {
-		a.take(r, request{receivedAt: a.cfg.Now(), key: headerKey(r), raw: raw, kind: t})
-		a.leave()
-	}
+	a.answered(a.takePixel(r, t))
 	w.Header().Set("Content-Type", "image/gif")
 	w.Header().Set("Content-Length", strconv.Itoa(len(pixelGIF)))
 	w.Header().Set("Cache-Control", "no-store")
@@ -31,6 +28,20 @@ func (a *API) pixel(w http.ResponseWriter, r *http.Request, t event.Type) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write([]byte(pixelGIF)) // the client may be gone
 	}
+}
+
+// takePixel takes the call of a pixel. It gives the reason why not, which only
+// Config.OnAnswer hears.
+func (a *API) takePixel(r *http.Request, t event.Type) *refusal {
+	raw, ok := pixelMessage(r.URL.Query())
+	if !ok {
+		return refuse(http.StatusBadRequest, event.CodeInvalidFormat, "the data is no base64")
+	}
+	if !a.enter() {
+		return unavailable("too many requests at once")
+	}
+	defer a.leave()
+	return a.take(r, request{receivedAt: a.cfg.Now(), key: headerKey(r), raw: raw, kind: t})
 }
 
 // pixelMessage is the message in a pixel's query.

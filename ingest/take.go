@@ -53,9 +53,7 @@ func (a *API) post(w http.ResponseWriter, r *http.Request, kind event.Type) *ref
 
 // forgive turns an unknown write key into success if the API is lenient.
 func (a *API) forgive(why *refusal) *refusal {
-	if a.cfg.LenientAuth && why.code == CodeInvalidWriteKey {
-		return nil
-	}
+	why.discarded = a.cfg.LenientAuth && why.code == CodeInvalidWriteKey
 	return why
 }
 

@@ -58,6 +58,8 @@ type Metrics struct {
 	registry *prometheus.Registry
 	told     *prometheus.CounterVec
 	calls    *prometheus.CounterVec
+	requests *prometheus.CounterVec
+	unshown  prometheus.Counter
 	slots    *prometheus.HistogramVec
 }
 
@@ -74,12 +76,18 @@ func NewMetrics(inspector Inspector, now func() time.Time) *Metrics {
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_calls_total", Help: "Calls received over HTTP, by source and by what became of them.",
 		}, []string{"source", "outcome"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_requests_total", Help: "Requests with calls, by the code of the answer: ok, discarded (lenient_auth), or that of the refusal.",
+		}, []string{"code"}),
+		unshown: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "muster_debugger_dropped_total", Help: "Calls that the debugger does not show, because too many came at a time or they could not be written.",
+		}),
 		slots: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "muster_slot_seconds", Help: "How long the slots of a schedule took.",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
 		}, []string{"schedule"}),
 	}
-	m.registry.MustRegister(m.told, m.calls, m.slots, &snapshots{inspector, now},
+	m.registry.MustRegister(m.told, m.calls, m.requests, m.unshown, m.slots, &snapshots{inspector, now},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -98,6 +106,12 @@ func (m *Metrics) Counted(destination string, verdict engine.Verdict, code strin
 func (m *Metrics) Received(source, outcome string, n int) {
 	m.calls.WithLabelValues(source, outcome).Add(float64(n))
 }
+
+// Answered notes a request with calls, by the code of its answer.
+func (m *Metrics) Answered(code string) { m.requests.WithLabelValues(code).Inc() }
+
+// NotShown notes calls that the debugger has dropped.
+func (m *Metrics) NotShown(n int) { m.unshown.Add(float64(n)) }
 
 // Slot notes that a slot was computed.
 func (m *Metrics) Slot(schedule string, took time.Duration) {

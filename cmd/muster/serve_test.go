@@ -92,6 +92,16 @@ func TestServe(t *testing.T) {
 			t.Errorf("%s %s answers %d, want %d", c.path, c.call, status, c.status)
 		}
 	}
+	_, metrics := get(t, url+"/metrics")
+	for _, want := range []string{
+		`muster_requests_total{code="ok"} 5`, `muster_requests_total{code="invalid_write_key"} 1`, `muster_requests_total{code="missing_event"} 1`,
+		`muster_calls_total{outcome="accepted",source="web"} 4`, `muster_calls_total{outcome="duplicate",source="web"} 1`,
+		`muster_calls_total{outcome="rejected",source="web"} 1`, `muster_debugger_dropped_total 0`,
+	} {
+		if !strings.Contains(metrics, want+"\n") {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
 	// Answered means done: the memberships are there at once, what is told follows.
 	pool := database(t, dsn)
 	if n := one[int](t, pool, `SELECT count(*) FROM inspect.members`); n != 3 {
