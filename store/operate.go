@@ -210,12 +210,17 @@ func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, 
 // Retried is what became of dead letters that were to be queued again.
 type Retried struct {
 	Queued     int64
-	Superseded int64 // not queued: their ids were told a newer value since
+	Superseded int64 // not queued: a newer value was told since
 }
+
+// carrierOf is the SQL for the first id in a key of ids, by which the destination files what
+// it is told: all before the first | that has no backslash before it.
+func carrierOf(ids string) string { return `substring(` + ids + ` FROM '^(?:[^|\\]|\\.)*')` }
 
 // RetryDeadLetters queues dead letters again, as they were: same ids, value and time, so
 // that what was applied already is no second event for the destination. A property that
-// its ids were told anew since is not told again, or the older value would be the last one.
+// the destination was told anew since, of the same id, with whatever email, is not told
+// again, or the older value would be the last one.
 // Undeliverable ones have nobody to go to and stay.
 func (s *Store) RetryDeadLetters(ctx context.Context, f LetterFilter, now time.Time) (Retried, error) {
 	var r Retried
@@ -231,8 +236,8 @@ func (s *Store) RetryDeadLetters(ctx context.Context, f LetterFilter, now time.T
 			UPDATE dead_letters l SET resolution = 'superseded', resolved_at = $4
 			FROM destinations d, ledger g
 			WHERE d.destination_id = l.destination_id AND l.form = 'identify' AND l.kind <> 'undeliverable'
-				AND g.bucket = l.bucket AND g.profile_id = l.profile_id AND g.connection_id = l.connection_id AND g.ids = l.ids AND g.told > l.told
-				AND`+letterWhere, f.IDs, f.Destination, f.Kind, now)
+				AND g.bucket = l.bucket AND g.profile_id = l.profile_id AND g.connection_id = l.connection_id
+				AND g.told_at > l.at AND `+carrierOf("g.ids")+` = `+carrierOf("l.ids")+` AND`+letterWhere, f.IDs, f.Destination, f.Kind, now)
 		if err != nil {
 			return err
 		}

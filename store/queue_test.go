@@ -190,10 +190,14 @@ func TestDeadLettersByKind(t *testing.T) {
 	if want := []string{"gave_up user:b", "rejected user:a", "uncertain user:c", "undeliverable "}; !slices.Equal(got, want) {
 		t.Fatalf("dead letters %q, want %q", got, want)
 	}
-	// What a was told as its first is older than what it was told as its second.
+	// a was told something newer, with an email that it had not got yet; for c is told that a
+	// user with a similar name was.
 	_, err = pool.Exec(ctx, `
 		INSERT INTO ledger (bucket, profile_id, connection_id, ids, value, told, told_at)
-		SELECT bucket, profile_id, connection_id, ids, value, told + (ids = 'user:a')::int, at FROM queue`)
+		SELECT bucket, profile_id, connection_id, ids, value, told, at FROM queue
+		UNION ALL
+		SELECT bucket, profile_id, connection_id, ids || CASE ids WHEN 'user:c' THEN '\|x' ELSE '' END || '|email:e@example.com', value, 1, at + interval '1 ms' FROM queue
+		WHERE ids IN ('user:a', 'user:c')`)
 	if err != nil {
 		t.Fatal(err)
 	}
