@@ -38,6 +38,7 @@ var helpers = map[string][]string{
 	"internal/pgserver":     {"internal/pgtest", "app", "demo", "scenario", "bench", "cmd/...", "tests/..."},
 	"internal/pgtest":       {"scenario", "bench", "cmd/...", "tests/..."},
 	"internal/archtest":     {},
+	"ingest/ingesttest":     {},
 	"mixpanel/mixpaneltest": {"demo", "scenario", "lab", "bench", "cmd/...", "tests/..."},
 	"query/querytest":       {"scenario", "bench", "cmd/...", "tests/..."},
 }
