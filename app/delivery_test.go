@@ -197,7 +197,7 @@ func (m *telling) faults(t *rapid.T) {
 			Applied: rapid.Bool().Draw(t, "applied"),
 			Indexes: []int{rapid.IntRange(0, 2).Draw(t, "index")},
 		}
-		if f.Applied && (f.Kind == mixpaneltest.FaultZero || f.Kind == mixpaneltest.FaultStatus && f.Status < 500) {
+		if f.Kind == mixpaneltest.FaultZero || f.Kind == mixpaneltest.FaultStrings || f.Kind == mixpaneltest.FaultStatus && f.Status < 500 {
 			f.Applied = false // Mixpanel does not lie: what it refuses it has not applied
 		}
 		if f.Kind == mixpaneltest.FaultStatus && f.Status == 429 && rapid.Bool().Draw(t, "asks") {
