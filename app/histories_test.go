@@ -154,6 +154,7 @@ func drawDefinition(t *rapid.T, w *world) engine.Definition {
 		def.Query = c.current.query.Text() // back
 	}
 	def.Schedule = rapid.SampledFrom(schedules).Draw(t, "schedule")
+	def.Refresh = rapid.SampledFrom([]engine.Refresh{engine.RefreshSlots, engine.RefreshRealtime}).Draw(t, "refresh")
 	def.BackfillDays = rapid.SampledFrom([]int{0, 0, 0, 5}).Draw(t, "days")
 	def.Connections = nil
 	if !chance(t, 8) {

@@ -1,8 +1,11 @@
 package app_test
 
 import (
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"muster/engine"
 	"muster/query"
@@ -108,4 +111,36 @@ func (l *lab) step(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	return p.Finished
+}
+
+// A slot may move a leaf that a version in its backfill reads too. Profiles that the walk
+// has done are decided by it, and nothing moves for them any more at its own first slot.
+func TestSlotInTheMiddleOfABackfillThatSharesALeaf(t *testing.T) {
+	const text = "event('Seen').within(1 day).count() >= 1"
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	l := newLab(t, &now)
+	l.define(t, engine.Definition{Key: "first", Kind: query.Audience, Query: text})
+	l.settle(t)
+	now = now.Add(30 * time.Minute)
+	l.ingest(t, now, "u1 Seen 1", "u2 Seen 1")
+	l.define(t, engine.Definition{Key: "second", Kind: query.Audience, Query: text})
+	l.app.Engine.SetChunk(1)
+	l.begin(t)
+	l.step(t)
+	now = time.Date(2026, 5, 4, 13, 0, 0, 0, time.UTC)
+	if _, err := l.app.Engine.RunSlot(t.Context(), engine.DefaultSchedule, now, now); err != nil {
+		t.Fatal(err)
+	}
+	l.settle(t)
+	rows, err := l.pool.Query(t.Context(), `SELECT key FROM inspect.members ORDER BY key, profile_id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if want := []string{"first", "first", "second", "second"}; err != nil || !slices.Equal(keys, want) {
+		t.Errorf("members of %v, want %v (%v)", keys, want, err)
+	}
+	if found := l.verify(t, engine.VerifyOptions{}); len(found) > 0 {
+		t.Errorf("verify: %v", found)
+	}
 }

@@ -172,7 +172,7 @@ func (m *machine) define(t *rapid.T) {
 		got = append(got, r.Key)
 	}
 	for _, def := range defs {
-		t.Logf("%s: define %s %s (%s, anonymous %v, historical %v, days %d, to %v): %s", m.now.Format(time.DateTime), def.Kind, def.Key, def.Schedule,
+		t.Logf("%s: define %s %s (%s %s, anonymous %v, historical %v, days %d, to %v): %s", m.now.Format(time.DateTime), def.Kind, def.Key, def.Schedule, def.Refresh,
 			def.IncludeAnonymous, def.IncludeHistorical, def.BackfillDays, def.Connections, def.Query)
 		if !m.world.define(def, m.now) {
 			want = append(want, def.Key)

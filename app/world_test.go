@@ -39,6 +39,7 @@ type person struct {
 	traits  map[string]trait
 	held    map[int]held // by computation
 	waiting map[int]bool // merged since the computation last looked
+	prompts map[int]bool // computations that a call of this moment can change
 }
 
 type trait struct {
@@ -65,6 +66,7 @@ type version struct {
 	of       *computation
 	query    *query.Definition
 	schedule string
+	prompt   bool // decided when calls come, too
 	since    time.Time
 	after    int64 // arrivals that count are later
 	walking  bool
@@ -107,10 +109,12 @@ func (w *world) take(batch []engine.Received, now time.Time) {
 		p := w.person(w.graph.Canonical(c.person))
 		switch c.Call.Type {
 		case event.Track, event.Page, event.Screen:
-			p.events = append(p.events, &query.Event{
+			e := &query.Event{
 				Name: c.Call.EventName(), Time: c.Call.Timestamp, Arrival: c.arrival, Source: c.Source,
 				Properties: c.Call.DefinitionProperties(), Context: c.Call.Context,
-			})
+			}
+			p.events = append(p.events, e)
+			w.prompt(p, func(v *version) bool { return v.looksAt(e) })
 		case event.Identify:
 			v, err := query.ParseValue(c.Call.Traits)
 			if err != nil {
@@ -118,6 +122,7 @@ func (w *world) take(batch []engine.Received, now time.Time) {
 			}
 			for _, key := range v.Keys() {
 				p.setTrait(key, trait{v.Member(key), c.Call.Timestamp, c.arrival})
+				w.prompt(p, func(v *version) bool { return v.reads(key) })
 			}
 		case event.Group, event.Alias:
 		}
@@ -127,12 +132,47 @@ func (w *world) take(batch []engine.Received, now time.Time) {
 func (w *world) person(number identity.ProfileID) *person {
 	p := w.people[number]
 	if p == nil {
-		p = &person{number: number, traits: make(map[string]trait), held: make(map[int]held), waiting: make(map[int]bool)}
+		p = &person{
+			number: number, traits: make(map[string]trait), held: make(map[int]held),
+			waiting: make(map[int]bool), prompts: make(map[int]bool),
+		}
 		w.people[number] = p
+		w.prompt(p, func(v *version) bool { return v.query.TrueOnEmpty })
 	}
 	known, _ := w.graph.Profile(number)
+	for _, c := range w.computations {
+		if identity.Eligible(known.Links, c.def.IncludeAnonymous) && !identity.Eligible(p.links, c.def.IncludeAnonymous) {
+			p.prompts[c.serial] = p.prompts[c.serial] || len(p.links) > 0
+		}
+	}
 	p.links = known.Links
 	return p
+}
+
+// prompt notes the computations that a call can change at once.
+func (w *world) prompt(p *person, can func(*version) bool) {
+	for _, c := range w.computations {
+		for _, v := range []*version{c.current, c.next} {
+			if v != nil && (v == c.current || v.walking) && can(v) {
+				p.prompts[c.serial] = true
+			}
+		}
+	}
+}
+
+// looksAt tells whether the event, when it comes, can change the version's value.
+func (v *version) looksAt(e *query.Event) bool {
+	return slices.ContainsFunc(v.query.Leaves, func(l *query.Leaf) bool {
+		if !l.Foldable {
+			return slices.Contains(l.Events, e.Name)
+		}
+		return e.Arrival > v.after && !e.Time.Before(v.since) && l.Match(e)
+	})
+}
+
+// reads tells whether a change of the trait can.
+func (v *version) reads(key string) bool {
+	return slices.Contains(v.query.Traits, key) || slices.ContainsFunc(v.query.Leaves, func(l *query.Leaf) bool { return slices.Contains(l.Traits, key) })
 }
 
 func (p *person) setTrait(key string, t trait) {
@@ -171,6 +211,7 @@ func (w *world) join() {
 		}
 		for _, c := range w.computations {
 			p.waiting[c.serial] = true
+			p.prompts[c.serial] = true
 		}
 	}
 }
@@ -228,7 +269,7 @@ func (w *world) define(def engine.Definition, now time.Time) bool {
 	} else if c.def.Kind != def.Kind || c.def.IncludeAnonymous != def.IncludeAnonymous {
 		return false
 	}
-	v := &version{of: c, query: compiled, schedule: def.Schedule}
+	v := &version{of: c, query: compiled, schedule: def.Schedule, prompt: def.Schedule == "" || def.Refresh == engine.RefreshRealtime}
 	if !def.IncludeHistorical {
 		v.after = c.created
 	} else if def.BackfillDays > 0 {
@@ -236,7 +277,7 @@ func (w *world) define(def engine.Definition, now time.Time) bool {
 	}
 	if old != nil {
 		same := old.newest()
-		changed := same.query.Text() != compiled.Text() || same.schedule != v.schedule || same.after != v.after || !same.since.Equal(v.since) ||
+		changed := same.query.Text() != compiled.Text() || same.schedule != v.schedule || same.prompt != v.prompt || same.after != v.after || !same.since.Equal(v.since) ||
 			old.def.IncludeHistorical != def.IncludeHistorical
 		for _, conn := range def.Connections {
 			changed = changed || !slices.ContainsFunc(old.def.Connections, func(o engine.ConnectionDefinition) bool {
@@ -331,25 +372,32 @@ func (w *world) decide(p *person, now time.Time, instants map[*version]time.Time
 		if v == nil {
 			continue
 		}
-		asOf := now
+		have, ok := p.held[c.serial]
+		asOf, promptly := now, false
 		if v.schedule != "" {
-			var ok bool
-			if asOf, ok = instants[v]; !ok {
+			at, slot := instants[v]
+			promptly = instants == nil && v.prompt && p.prompts[c.serial]
+			switch {
+			case slot && v.prompt && !v.walking && have.since.After(at), !slot && !promptly:
 				continue
+			case slot:
+				asOf = at
 			}
 		}
 		if !identity.Eligible(p.links, c.def.IncludeAnonymous) {
 			continue
 		}
 		delete(p.waiting, c.serial)
-		value := v.query.EvalWith(view{w, p, v, asOf}, asOf)
-		have, ok := p.held[c.serial]
+		value := v.query.EvalWith(view{w, p, v, asOf, promptly}, asOf)
 		switch {
 		case ok && have.value.Equal(value),
 			!ok && c.def.Kind == query.Audience && !value.AsBool(),
 			!ok && c.def.Kind == query.Trait && (value.IsNull() || value.Equal(v.query.Empty)):
 		default:
 			p.held[c.serial] = held{value, now}
+			if instants == nil { // a call has come
+				w.prompt(p, func(v *version) bool { return v.reads(c.def.Key) })
+			}
 		}
 	}
 }
@@ -357,6 +405,7 @@ func (w *world) decide(p *person, now time.Time, instants map[*version]time.Time
 func (w *world) decideAll(now time.Time, instants map[*version]time.Time) {
 	for _, p := range w.people {
 		w.decide(p, now, instants)
+		clear(p.prompts)
 	}
 }
 
@@ -366,6 +415,7 @@ type view struct {
 	*person
 	version *version
 	asOf    time.Time
+	present bool // slots have no say
 }
 
 // Trait implements query.Inputs.
@@ -384,7 +434,7 @@ func (v view) Leaf(l *query.Leaf) query.Value {
 		p.Traits[key] = v.Trait(key)
 	}
 	mark := engine.Mark{Cut: v.arrivals, AsOf: v.asOf}
-	if l.Foldable && l.Window != nil {
+	if l.Foldable && l.Window != nil && !v.present {
 		mark = v.marks[v.version.leaf(l)]
 	}
 	for _, e := range v.events {

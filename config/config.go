@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"muster/deliver"
@@ -42,6 +43,9 @@ type Config struct {
 	Destinations []Destination `yaml:"destinations"`
 	Audiences    []Computation `yaml:"audiences"`
 	Traits       []Computation `yaml:"traits"`
+
+	known  []string         // destinations that stand in no file, see LoadDefinitions
+	places map[string]Place // of queries, by key
 }
 
 // Source is an app that sends calls.
@@ -87,6 +91,7 @@ type Computation struct {
 	Description       string       `yaml:"description"`
 	Query             string       `yaml:"query"`
 	Schedule          string       `yaml:"schedule"`
+	Refresh           string       `yaml:"refresh"` // of one with a schedule: realtime, or empty
 	IncludeAnonymous  bool         `yaml:"include_anonymous"`
 	IncludeHistorical *bool        `yaml:"include_historical"` // default true
 	BackfillDays      int          `yaml:"backfill_days"`
@@ -103,9 +108,12 @@ type Connection struct {
 	IDStrategy    identity.Strategy `yaml:"id_strategy"`
 }
 
-// Load reads a file. In its values, ${NAME} stands for the variable of the environment;
+// Load reads a file, or a folder of files, see LoadDefinitions. In its values, ${NAME} stands for the variable of the environment;
 // one that is not set is an error, unless a default is given: ${NAME:-default}.
 func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
+	if isFolder(path) {
+		return LoadDefinitions(path, getenv, nil)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
@@ -153,11 +161,20 @@ func (c *Config) fill() {
 			if list[i].Connections != nil {
 				continue
 			}
-			for _, d := range c.Destinations {
-				list[i].Connections = append(list[i].Connections, Connection{Destination: d.Name})
+			for _, name := range c.destinationNames() {
+				list[i].Connections = append(list[i].Connections, Connection{Destination: name})
 			}
 		}
 	}
+}
+
+// destinationNames are those that connections may name.
+func (c *Config) destinationNames() []string {
+	names := slices.Clone(c.known)
+	for _, d := range c.Destinations {
+		names = append(names, d.Name)
+	}
+	return names
 }
 
 // Definitions are the audiences and traits as the engine takes them, audiences first.
@@ -167,6 +184,7 @@ func (c *Config) Definitions() []engine.Definition {
 		for _, comp := range list {
 			def := engine.Definition{
 				Key: comp.Key, Name: comp.Name, Description: comp.Description, Kind: kind, Query: comp.Query, Schedule: comp.Schedule,
+				Refresh:          engine.Refresh(comp.Refresh),
 				IncludeAnonymous: comp.IncludeAnonymous, IncludeHistorical: comp.IncludeHistorical == nil || *comp.IncludeHistorical,
 				BackfillDays: comp.BackfillDays,
 			}

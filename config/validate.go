@@ -127,8 +127,8 @@ func (c *Config) destinationFaults(f *faults) {
 
 func (c *Config) computationFaults(f *faults) {
 	destinations := make(map[string]bool)
-	for _, d := range c.Destinations {
-		destinations[d.Name] = true
+	for _, name := range c.destinationNames() {
+		destinations[name] = true
 	}
 	keys := make(map[string]string)
 	for _, list := range []struct {
@@ -159,6 +159,9 @@ func (comp *Computation) faults(f *faults, place string, destinations map[string
 		if _, err := scheduler.Parse(comp.Schedule); err != nil {
 			f.add(place+".schedule", "%w", err)
 		}
+	}
+	if r := engine.Refresh(comp.Refresh); r != engine.RefreshSlots && r != engine.RefreshRealtime {
+		f.add(place+".refresh", "is %q; use realtime, or leave it out", comp.Refresh)
 	}
 	if comp.BackfillDays < 0 || comp.BackfillDays > 36500 {
 		f.add(place+".backfill_days", "is %d; use 1 to 36500, or leave it out for all history", comp.BackfillDays)

@@ -29,6 +29,14 @@ type Catalog struct {
 type eventUse struct {
 	fold   []*Leaf // the event is folded in, if it matches
 	replay []*Leaf // the reference evaluator is asked again
+	prompt []prompt
+}
+
+// prompt is a leaf with a window whose state moves at slots, and a computation that reads
+// it and does not wait for them.
+type prompt struct {
+	leaf   *Leaf
+	reader *Computation
 }
 
 // traitUse is what a change of a trait can change.
@@ -51,6 +59,7 @@ type plan struct {
 	connections  []*Connection
 	traits       []string
 	names        []string // events to be read for leaves that are replayed
+	prompt       []string // and when calls come, for versions that do not wait for their slots
 	alone        bool     // no other computation has to be known
 }
 
@@ -143,6 +152,8 @@ func (c *Catalog) index(v *Version) {
 				use.replay = appendNew(use.replay, leaf)
 			case leaf.Live():
 				use.fold = appendNew(use.fold, leaf)
+			case v.Prompt():
+				use.prompt = appendNew(use.prompt, prompt{leaf, comp})
 			}
 		}
 		for _, key := range leaf.Traits {
@@ -185,9 +196,12 @@ func (c *Catalog) plan(start *Computation) *plan {
 		for _, v := range c.versions(comp) {
 			for _, leaf := range v.Leaves {
 				p.events = appendNew(p.events, leaf.Event)
-				if !leaf.Foldable {
-					for _, name := range leaf.Events {
+				for _, name := range leaf.Events {
+					if !leaf.Foldable {
 						p.names = appendNew(p.names, name)
+					}
+					if v.Refresh == RefreshRealtime {
+						p.prompt = appendNew(p.prompt, name)
 					}
 				}
 			}

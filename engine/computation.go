@@ -50,6 +50,7 @@ type Version struct {
 	Number      int
 	Definition  *query.Definition
 	Schedule    string           // cron text; empty for realtime
+	Refresh     Refresh          // of a scheduled one
 	Leaves      map[string]*Leaf // by canonical text: the stored leaves of Definition.Leaves; none while it waits
 	BackfillID  int64            // 0 while it waits for one
 	AsOf        time.Time        // scheduled: the slot that a backfill computes it as of
@@ -57,6 +58,21 @@ type Version struct {
 
 // Scheduled tells whether the clock alone can change the version's values.
 func (v *Version) Scheduled() bool { return v.Schedule != "" }
+
+// Refresh is when a scheduled version is evaluated besides its slots.
+type Refresh string
+
+// The ways to refresh.
+const (
+	// RefreshSlots: at its slots only.
+	RefreshSlots Refresh = ""
+	// RefreshRealtime: for a profile also when a call comes that can change its value, as of
+	// that moment. What the clock alone changes waits for the slot.
+	RefreshRealtime Refresh = "realtime"
+)
+
+// Prompt tells whether the version is evaluated when calls come.
+func (v *Version) Prompt() bool { return !v.Scheduled() || v.Refresh == RefreshRealtime }
 
 // Leaf is a stored leaf: equal ones of several definitions are one.
 type Leaf struct {

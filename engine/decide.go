@@ -18,6 +18,9 @@ type decision struct {
 	// instants are what the scheduled versions that are evaluated now take for the
 	// present. The others only note that they must look at the profile at their next slot.
 	instants map[*Version]time.Time
+	// prompts says that calls have come: versions that do not wait for slots are evaluated
+	// as of now, from the history and not from the states, which show the last slot.
+	prompts bool
 	// walks says that this is the backfill, which brings in the versions that belong to it.
 	walks bool
 	// replayAll: the stored answers of leaves that are replayed may be of another instant.
@@ -42,11 +45,16 @@ func (d *decision) settle(p *Profile, start []*Computation) {
 		if v.Scheduled() {
 			asOf, evaluated = d.instants[v]
 		}
-		if !evaluated {
+		changed := false
+		switch {
+		case evaluated:
+			changed = d.evaluate(p, v, asOf)
+		case d.prompts && v.Prompt():
+			changed = d.evaluatePromptly(p, v)
+		default:
 			p.markDue(c, atOnce)
-			continue
 		}
-		if !d.evaluate(p, v, asOf) {
+		if !changed {
 			continue
 		}
 		if use := d.catalog.traits[c.Key]; use != nil {
@@ -66,12 +74,39 @@ func (d *decision) evaluate(p *Profile, v *Version, asOf time.Time) bool {
 	if !identity.Eligible(p.Links, c.IncludeAnonymous) {
 		return false
 	}
+	held := p.values[c.ID]
+	if v.Refresh == RefreshRealtime && !d.walks && held != nil && held.Since.After(asOf) {
+		p.markDue(c, atOnce) // it was decided as of a later moment; a late slot does not undo that
+		return false
+	}
 	in := inputs{decision: d, profile: p, version: v}
 	d.replay(p, v, in, asOf)
 	value := v.Definition.EvalWith(in, asOf)
 	if v.Scheduled() {
 		d.nextLook(p, v, in, asOf)
 	}
+	return d.change(p, v, value)
+}
+
+// evaluatePromptly decides a scheduled version's value as of now; the slots' states and
+// marks stay as they are. The next slot looks at a value that changed, because what
+// changed it may have come and gone between two slots, and at leaves that are replayed.
+func (d *decision) evaluatePromptly(p *Profile, v *Version) bool {
+	if !identity.Eligible(p.Links, v.Computation.IncludeAnonymous) {
+		return false
+	}
+	in := inputs{decision: d, profile: p, version: v, fromHistory: true}
+	changed := d.change(p, v, v.Definition.EvalWith(in, d.now))
+	if changed || !v.Pure() {
+		p.markDue(v.Computation, atOnce)
+	}
+	return changed
+}
+
+// change notes the value if it differs from what is held, tells it, and answers whether
+// it does.
+func (d *decision) change(p *Profile, v *Version, value query.Value) bool {
+	c := v.Computation
 	held := p.values[c.ID]
 	if !changes(v, held, value) {
 		return false

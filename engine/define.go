@@ -25,6 +25,7 @@ type Definition struct {
 	Kind              query.Purpose
 	Query             string
 	Schedule          string // cron text for definitions with a window; empty: DefaultSchedule
+	Refresh           Refresh
 	IncludeAnonymous  bool
 	IncludeHistorical bool
 	BackfillDays      int
@@ -149,7 +150,7 @@ func (c *Catalog) propose(def Definition, reads func(key string) []string, now t
 		return nil, &DefinitionError{Key: def.Key, Message: "its query is refused", Diagnostics: diagnostics}
 	}
 	if compiled.Class != query.Scheduled {
-		def.Schedule = ""
+		def.Schedule, def.Refresh = "", RefreshSlots // it has none, and is realtime anyway
 	}
 	connections, err := c.connect(def)
 	if err != nil {
@@ -161,7 +162,7 @@ func (c *Catalog) propose(def Definition, reads func(key string) []string, now t
 		Status: Preparing, CreatedAt: now,
 	}
 	p := &proposal{computation: comp, connections: connections, warnings: diagnostics}
-	p.version = &Version{Computation: comp, Number: 1, Definition: compiled, Schedule: def.Schedule}
+	p.version = &Version{Computation: comp, Number: 1, Definition: compiled, Schedule: def.Schedule, Refresh: def.Refresh}
 	if p.old = c.byKey[def.Key]; p.old == nil {
 		return p, nil
 	}
@@ -194,7 +195,7 @@ func (comp *Computation) admits(def Definition) error {
 
 // computes tells whether another version would be the same.
 func (v *Version) computes(o *Version) bool {
-	return v.Definition.Text() == o.Definition.Text() && v.Schedule == o.Schedule
+	return v.Definition.Text() == o.Definition.Text() && v.Schedule == o.Schedule && v.Refresh == o.Refresh
 }
 
 // reaches tells whether both look at the same part of the history.

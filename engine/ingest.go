@@ -228,6 +228,11 @@ func (in *ingestion) takeEvent(w *work, a *arrival) {
 		w.markStale(leaf)
 		in.concern(w, in.catalog.leaves[leaf.ID].readers)
 	}
+	for _, p := range use.prompt {
+		if p.leaf.counts(e) {
+			in.concern(w, []*Computation{p.reader})
+		}
+	}
 	w.history = append(w.history, e)
 }
 
@@ -292,7 +297,7 @@ func (in *ingestion) decide() {
 }
 
 func (in *ingestion) decision() *decision {
-	return &decision{catalog: in.catalog, running: in.running, now: in.now}
+	return &decision{catalog: in.catalog, running: in.running, now: in.now, prompts: true}
 }
 
 // fold brings the states of the leaves up to date, once.
@@ -324,7 +329,7 @@ func (in *ingestion) tellAll(d *decision, w *work) {
 	}
 	for _, c := range in.catalog.Computations {
 		v := in.catalog.versionFor(c, w.Profile, in.running)
-		if v == nil || w.merged && v.Scheduled() {
+		if v == nil || w.merged && !v.Prompt() {
 			continue
 		}
 		for _, conn := range c.Connections {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"muster/identity"
 	"muster/query"
@@ -236,7 +237,7 @@ func (in *ingestion) load(ctx context.Context) error {
 func (in *ingestion) first(w *work) []Want {
 	want := Want{Profile: w.Profile}
 	for _, c := range w.start {
-		if v := in.catalog.versionFor(c, w.Profile, in.running); v != nil && !v.Scheduled() {
+		if v := in.catalog.versionFor(c, w.Profile, in.running); v != nil && v.Prompt() {
 			want.add(in.catalog.plans[c])
 		}
 	}
@@ -248,8 +249,8 @@ func (in *ingestion) first(w *work) []Want {
 		switch {
 		case v == nil || !identity.Eligible(w.Links, c.IncludeAnonymous):
 			return true
-		case w.merged || !v.Pure():
-			if !v.Scheduled() {
+		case w.merged || v.Scheduled() || !v.Pure():
+			if v.Prompt() {
 				want.add(in.catalog.plans[c])
 			}
 			w.start = append(w.start, c)
@@ -310,22 +311,30 @@ func (in *ingestion) second(d *decision, w *work) Want {
 	return want
 }
 
-// reread reads the history of profiles with leaves that are replayed or rebuilt.
+// reread reads the history of profiles with leaves that are replayed or rebuilt, or with
+// definitions that do not wait for their slots: of these no more than their windows.
 func (in *ingestion) reread(ctx context.Context) error {
 	var profiles []int64
 	var names []string
+	lookback, bounded := time.Duration(0), true
 	for _, w := range in.order {
 		if w.born {
 			continue
 		}
 		before := len(names)
 		for _, c := range w.start {
-			if v := in.catalog.versionFor(c, w.Profile, in.running); v != nil && !v.Scheduled() {
-				names = append(names, in.catalog.plans[c].names...)
+			v := in.catalog.versionFor(c, w.Profile, in.running)
+			if v == nil || !v.Prompt() {
+				continue
 			}
+			plan := in.catalog.plans[c]
+			names = slices.Concat(names, plan.names, plan.prompt)
+			bounded = bounded && len(plan.names) == 0 && (len(plan.prompt) == 0 || plan.alone && !v.Definition.Unbounded)
+			lookback = max(lookback, v.Definition.MaxLookback)
 		}
 		for leaf := range w.rebuild {
 			names = append(names, leaf.Event)
+			bounded = false
 		}
 		if len(names) > before {
 			profiles = append(profiles, w.ID)
@@ -335,7 +344,11 @@ func (in *ingestion) reread(ctx context.Context) error {
 		return nil
 	}
 	slices.Sort(names)
-	return in.tx.History(ctx, HistoryQuery{Profiles: profiles, Names: slices.Compact(names)}, func(id int64, e *query.Event) error {
+	q := HistoryQuery{Profiles: profiles, Names: slices.Compact(names)}
+	if bounded {
+		q.Since = in.now.Add(-lookback)
+	}
+	return in.tx.History(ctx, q, func(id int64, e *query.Event) error {
 		w := in.works[id]
 		w.history = append(w.history, e)
 		for leaf, s := range w.rebuild {

@@ -202,6 +202,8 @@ type inputs struct {
 	*decision
 	profile *Profile
 	version *Version
+	// fromHistory: leaves are worth what they are as of now by the profile's history.
+	fromHistory bool
 }
 
 // Trait is the value of the computation with this key if one serves the profile, else of
@@ -217,7 +219,11 @@ func (in inputs) Trait(key string) query.Value {
 	return query.Null()
 }
 
-// Leaf is the value of a leaf from its state.
+// Leaf is the value of a leaf, from its state unless that shows another moment.
 func (in inputs) Leaf(l *query.Leaf) query.Value {
-	return in.profile.State(in.version.Leaves[l.Text]).Result(l)
+	leaf := in.version.Leaves[l.Text]
+	if in.fromHistory {
+		return leaf.Eval(leaf.past(in.profile.history, in), in.now)
+	}
+	return in.profile.State(leaf).Result(l)
 }

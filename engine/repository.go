@@ -131,8 +131,8 @@ type Tx interface {
 	// HistoryOf reads events of the profiles of a stretch, in any order. The event is the
 	// same one at each call.
 	HistoryOf(ctx context.Context, s Stretch, r Reading, yield func(profileID int64, e *query.Event) error) error
-	// Links reads the external ids of profiles of a stretch.
-	Links(ctx context.Context, s Stretch, profiles []*Profile) error
+	// Links reads the external ids of some of all the profiles of a stretch.
+	Links(ctx context.Context, s Stretch, all int, some []*Profile) error
 	// SetBackfill stores the progress and adds to what the runs did.
 	SetBackfill(ctx context.Context, b *Backfill, tallies []*Tally) error
 	// FinishBackfill lets the versions of the running backfill serve, if there is one.
@@ -202,7 +202,8 @@ type MergedBy struct {
 type HistoryQuery struct {
 	Profiles []int64 // these; must be locked
 	Names    []string
-	UpTo     int64 // events that arrived up to this one; 0: all
+	UpTo     int64     // events that arrived up to this one; 0: all
+	Since    time.Time // stamped at or after; zero: all
 }
 
 // Stretch is the profiles after one place and up to another.

@@ -159,6 +159,17 @@ func (r *slotRun) open(ctx context.Context) error {
 			r.readers[l.ID] = appendNew(r.readers[l.ID], v.Computation)
 		}
 	}
+	// A version that a backfill is bringing in may read a leaf that moves here. It serves the
+	// profiles that the walk has done, and has to look at these at its own first slot.
+	for _, c := range r.catalog.Computations {
+		for _, v := range r.catalog.versions(c) {
+			for _, l := range v.Leaves {
+				if v == c.Next && r.readers[l.ID] != nil {
+					r.readers[l.ID] = appendNew(r.readers[l.ID], c)
+				}
+			}
+		}
+	}
 	var err error
 	if r.marks, err = r.tx.LockMarks(ctx, ids); err != nil {
 		return err

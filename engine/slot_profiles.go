@@ -158,7 +158,7 @@ func (r *slotRun) first(d *decision, p *Profile) Want {
 			return true
 		}
 		v := r.catalog.versionFor(c, p, d.running)
-		if v == nil || !v.Pure() {
+		if v == nil || !v.Pure() || v.Refresh == RefreshRealtime {
 			m.start = append(m.start, c)
 			return true
 		}

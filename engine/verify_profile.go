@@ -35,6 +35,11 @@ func (v *verification) verify(p *Profile) {
 		if !identity.Eligible(p.Links, c.IncludeAnonymous) {
 			continue
 		}
+		if held := p.values[c.ID]; version.Refresh == RefreshRealtime && held != nil && held.Since.After(ref.asOf) {
+			v.waiting++ // it was decided when a call came, as of a later moment than the last slot
+			delete(d.instants, version)
+			continue
+		}
 		decided = append(decided, c)
 		v.values++
 		v.value(c, ref)

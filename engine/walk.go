@@ -205,7 +205,7 @@ func (w *walk) settle(ctx context.Context) ([]*Profile, error) {
 			changed = append(changed, p)
 		}
 	}
-	if err := w.tx.Links(ctx, w.stretch, concerned); err != nil {
+	if err := w.tx.Links(ctx, w.stretch, len(w.profiles), concerned); err != nil {
 		return nil, err
 	}
 	for _, p := range concerned {

@@ -94,6 +94,7 @@ CREATE TABLE computation_versions (
     query          text NOT NULL,
     class          text NOT NULL CHECK (class IN ('realtime', 'scheduled')),
     schedule       text NOT NULL CHECK ((class = 'scheduled') = (schedule <> '')),
+    refresh        text NOT NULL DEFAULT '' CHECK (refresh IN ('', 'realtime') AND (refresh = '' OR class = 'scheduled')),
     backfill_id    bigint,
     as_of          timestamptz,
     created_at     timestamptz NOT NULL,
@@ -105,6 +106,7 @@ COMMENT ON COLUMN computation_versions.version IS 'Number of the version, from 1
 COMMENT ON COLUMN computation_versions.query IS 'The definition in canonical text.';
 COMMENT ON COLUMN computation_versions.class IS 'realtime (changes only with events) or scheduled (the clock alone can change it).';
 COMMENT ON COLUMN computation_versions.schedule IS 'When a scheduled one is recomputed, as cron text in UTC; empty for realtime.';
+COMMENT ON COLUMN computation_versions.refresh IS 'realtime: a scheduled one that is also decided for a profile when a call comes that can change it; empty: at its slots only.';
 COMMENT ON COLUMN computation_versions.backfill_id IS 'The backfill that computes it for the profiles that exist already; null while it waits for one.';
 COMMENT ON COLUMN computation_versions.as_of IS 'Scheduled: the slot that its values are as of; null before its backfill begins.';
 COMMENT ON COLUMN computation_versions.created_at IS 'When it was defined.';

@@ -196,10 +196,12 @@ CREATE TABLE muster.computation_versions (
     query text NOT NULL,
     class text NOT NULL,
     schedule text NOT NULL,
+    refresh text DEFAULT ''::text NOT NULL,
     backfill_id bigint,
     as_of timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
     CONSTRAINT computation_versions_check CHECK (((class = 'scheduled'::text) = (schedule <> ''::text))),
+    CONSTRAINT computation_versions_check1 CHECK (((refresh = ANY (ARRAY[''::text, 'realtime'::text])) AND ((refresh = ''::text) OR (class = 'scheduled'::text)))),
     CONSTRAINT computation_versions_class_check CHECK ((class = ANY (ARRAY['realtime'::text, 'scheduled'::text]))),
     CONSTRAINT computation_versions_version_check CHECK ((version >= 1))
 );
@@ -215,6 +217,8 @@ COMMENT ON COLUMN muster.computation_versions.query IS 'The definition in canoni
 COMMENT ON COLUMN muster.computation_versions.class IS 'realtime (changes only with events) or scheduled (the clock alone can change it).';
 
 COMMENT ON COLUMN muster.computation_versions.schedule IS 'When a scheduled one is recomputed, as cron text in UTC; empty for realtime.';
+
+COMMENT ON COLUMN muster.computation_versions.refresh IS 'realtime: a scheduled one that is also decided for a profile when a call comes that can change it; empty: at its slots only.';
 
 COMMENT ON COLUMN muster.computation_versions.backfill_id IS 'The backfill that computes it for the profiles that exist already; null while it waits for one.';
 

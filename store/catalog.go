@@ -86,7 +86,7 @@ func (t *tx) readComputations(ctx context.Context) ([]*engine.Computation, error
 // readVersions fills in the version that serves and the newest one after it.
 func (t *tx) readVersions(ctx context.Context, computations []*engine.Computation) error {
 	rows, err := t.Query(ctx, `
-		SELECT v.computation_id, v.version, v.query, v.schedule, coalesce(v.backfill_id, 0), v.as_of, v.version = c.version
+		SELECT v.computation_id, v.version, v.query, v.schedule, v.refresh, coalesce(v.backfill_id, 0), v.as_of, v.version = c.version
 		FROM computation_versions v JOIN computations c USING (computation_id)
 		WHERE c.status IN ('preparing', 'backfilling', 'live') AND v.version >= c.version
 		ORDER BY v.computation_id, v.version`)
@@ -102,7 +102,7 @@ func (t *tx) readVersions(ctx context.Context, computations []*engine.Computatio
 	var text string
 	var serves bool
 	var asOf *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &v.Number, &text, &v.Schedule, &v.BackfillID, &asOf, &serves}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &v.Number, &text, &v.Schedule, &v.Refresh, &v.BackfillID, &asOf, &serves}, func() error {
 		comp := byID[id]
 		compiled, faults := query.Compile(text, query.CheckOptions{Purpose: comp.Kind, Level: query.Users, Key: comp.Key})
 		if compiled == nil {
@@ -240,8 +240,8 @@ func (t *tx) saveVersion(ctx context.Context, computation int64, v *engine.Versi
 		class = query.Scheduled
 	}
 	_, err := t.Exec(ctx, `
-		INSERT INTO computation_versions (computation_id, version, query, class, schedule, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6)`, computation, v.Number, v.Definition.Text(), string(class), v.Schedule, now)
+		INSERT INTO computation_versions (computation_id, version, query, class, schedule, refresh, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, computation, v.Number, v.Definition.Text(), string(class), v.Schedule, string(v.Refresh), now)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"muster/engine"
 	"muster/query"
@@ -103,11 +104,15 @@ func (t *tx) History(ctx context.Context, h engine.HistoryQuery, yield func(int6
 	if upTo == 0 {
 		upTo = 1<<63 - 1
 	}
+	since := pgtype.Timestamptz{Time: h.Since, Valid: true}
+	if h.Since.IsZero() {
+		since = pgtype.Timestamptz{InfinityModifier: pgtype.NegativeInfinity, Valid: true}
+	}
 	c := columnsOf(h.Profiles)
 	rows, err := t.Query(ctx, `SELECT `+eventColumns+`
 		FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
 		JOIN events e USING (bucket, profile_id)
-		WHERE e.event_name_id = ANY($3) AND e.seq <= $4`, c.buckets, c.ids, names, upTo)
+		WHERE e.event_name_id = ANY($3) AND e.seq <= $4 AND e.ts >= $5`, c.buckets, c.ids, names, upTo, since)
 	if err != nil {
 		return fmt.Errorf("read the history of %d profiles: %w", len(h.Profiles), err)
 	}

@@ -172,15 +172,17 @@ func (t *tx) readLinks(ctx context.Context, profiles []identity.Profile, c profi
 	for _, n := range at {
 		place[int64(profiles[n].ID)] = &profiles[n].Links
 	}
-	rows, err := t.Query(ctx, linkColumns+`FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
-		JOIN external_ids e USING (bucket, profile_id)`, c.buckets, c.ids)
+	rows, err := t.Query(ctx, linkColumns+linksOf, c.buckets, c.ids)
 	if err != nil {
 		return err
 	}
 	return collectLinks(rows, place)
 }
 
-const linkColumns = `SELECT e.profile_id, e.id_type, e.id_value, e.added_at `
+const (
+	linkColumns = `SELECT e.profile_id, e.id_type, e.id_value, e.added_at `
+	linksOf     = `FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id) JOIN external_ids e USING (bucket, profile_id)`
+)
 
 // collectLinks reads external ids to where their profiles want them, oldest first.
 func collectLinks(rows pgx.Rows, into map[int64]*[]identity.Link) error {

@@ -102,16 +102,23 @@ func (t *tx) HistoryOf(ctx context.Context, s engine.Stretch, r engine.Reading, 
 	return err
 }
 
-// Links implements engine.Tx.
-func (t *tx) Links(ctx context.Context, s engine.Stretch, profiles []*engine.Profile) error {
+// Links implements engine.Tx. Few are looked up one by one, many are read in one range
+// with those of the others.
+func (t *tx) Links(ctx context.Context, s engine.Stretch, all int, profiles []*engine.Profile) error {
 	if len(profiles) == 0 {
 		return nil
 	}
 	into := make(map[int64]*[]identity.Link, len(profiles))
+	var c profileColumns
 	for _, p := range profiles {
 		into[p.ID] = &p.Links
+		c.add(p.ID)
 	}
-	rows, err := t.Query(ctx, linkColumns+`FROM external_ids e WHERE`+inStretch, stretchBounds(s)...)
+	sql, args := linkColumns+`FROM external_ids e WHERE`+inStretch, stretchBounds(s)
+	if len(profiles) < all/3 {
+		sql, args = linkColumns+linksOf, []any{c.buckets, c.ids}
+	}
+	rows, err := t.Query(ctx, sql, args...)
 	if err != nil {
 		return err
 	}
