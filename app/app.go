@@ -236,7 +236,7 @@ func (a *App) sweepLoop(ctx context.Context) error {
 		case err != nil && ctx.Err() == nil:
 			a.log.Warn("not everything could be swept, trying again later", "error", err)
 		case swept != (store.Swept{}):
-			a.log.Info("swept", "days_of_message_keys", swept.KeyDays, "parts_of_the_queue", swept.QueueParts, "runs", swept.Runs)
+			a.log.Info("swept", "days_of_message_keys", swept.KeyDays, "parts_of_the_queue", swept.QueueParts, "runs", swept.Runs, "violations", swept.Violations)
 		}
 		select {
 		case <-ctx.Done():

@@ -73,8 +73,8 @@ type Call struct {
 	SentAt            time.Time // zero when unknown
 	ReceivedAt        time.Time
 
-	// ProfileSkip, when not "", says why the call is to be stored but must not
-	// touch any profile: CodeTooManyProperties, CodeTooManyTraits or CodePersonasDisabled.
+	// ProfileSkip, when not "", says why the call, though valid, must not touch any
+	// profile: CodeTooManyProperties, CodeTooManyTraits or CodePersonasDisabled.
 	ProfileSkip Code
 	// Warnings tell what was doubtful in the call and has been put right. Usually nil.
 	Warnings []Warning

@@ -40,7 +40,7 @@ const (
 	CodeSuppressed          Code = "suppressed"             // its subject must not be tracked; decided where profiles are known
 )
 
-// Reasons to store a call without touching a profile ([Call.ProfileSkip]). An
+// Reasons to keep a valid call from all profiles ([Call.ProfileSkip]). An
 // identify with too many traits is refused outright.
 const (
 	CodeTooManyTraits     Code = "too_many_traits"

@@ -94,7 +94,8 @@ CREATE TABLE identity_violations (
     happened_at  timestamptz NOT NULL,
     PRIMARY KEY (bucket, profile_id, violation_id)
 );
-COMMENT ON TABLE identity_violations IS 'Ids that a call carried and that a rule kept from its profile.';
+CREATE INDEX identity_violations_by_time ON identity_violations USING brin (happened_at) WITH (pages_per_range = 32);
+COMMENT ON TABLE identity_violations IS 'Ids that a call carried and that a rule kept from its profile, of the last 30 days.';
 COMMENT ON COLUMN identity_violations.bucket IS 'Bucket of the profile.';
 COMMENT ON COLUMN identity_violations.profile_id IS 'The profile that the call went to.';
 COMMENT ON COLUMN identity_violations.violation_id IS 'Number of the violation.';

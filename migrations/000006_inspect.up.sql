@@ -56,7 +56,7 @@ COMMENT ON VIEW inspect.merges IS 'Which profile was merged into which, and by w
 
 CREATE VIEW inspect.violations AS
 SELECT v.profile_id, v.id_type, v.id_value, v.rule, v.reason, v.message_id, v.happened_at FROM muster.identity_violations v;
-COMMENT ON VIEW inspect.violations IS 'Ids that a rule kept from a profile.';
+COMMENT ON VIEW inspect.violations IS 'Ids that a rule kept from a profile, of the last 30 days.';
 
 CREATE VIEW inspect.runs AS
 SELECT c.key, r.kind, r.as_of, r.started_at, r.finished_at, r.events_read, r.profiles, r.entered, r.exited, r.changed

@@ -42,3 +42,22 @@ COMMENT ON COLUMN account_members.bucket IS 'Bucket of the profile.';
 COMMENT ON COLUMN account_members.profile_id IS 'The profile.';
 COMMENT ON COLUMN account_members.group_id IS 'The account.';
 COMMENT ON COLUMN account_members.linked_at IS 'When a call linked them first.';
+
+CREATE VIEW inspect.accounts AS
+SELECT a.group_id, a.created_at,
+    (SELECT count(*) FROM muster.account_members m WHERE m.group_id = a.group_id) AS members,
+    (SELECT coalesce(jsonb_object_agg(t.key, t.value), '{}') FROM muster.account_traits t
+        WHERE t.bucket = a.bucket AND t.group_id = a.group_id AND t.value IS NOT NULL) AS traits
+FROM muster.accounts a;
+COMMENT ON VIEW inspect.accounts IS 'Companies, teams, households: the groups of group calls.';
+COMMENT ON COLUMN inspect.accounts.group_id IS 'The groupId of the calls.';
+COMMENT ON COLUMN inspect.accounts.created_at IS 'When its first call was received.';
+COMMENT ON COLUMN inspect.accounts.members IS 'How many profiles belong to it.';
+COMMENT ON COLUMN inspect.accounts.traits IS 'What is known of it.';
+
+CREATE VIEW inspect.account_members AS
+SELECT m.group_id, m.profile_id, m.linked_at FROM muster.account_members m;
+COMMENT ON VIEW inspect.account_members IS 'Which profile belongs to which accounts.';
+COMMENT ON COLUMN inspect.account_members.group_id IS 'The account.';
+COMMENT ON COLUMN inspect.account_members.profile_id IS 'The profile.';
+COMMENT ON COLUMN inspect.account_members.linked_at IS 'When a call linked them first.';

@@ -6,6 +6,97 @@ COMMENT ON SCHEMA inspect IS 'Views for people: what is computed, who is a membe
 
 CREATE SCHEMA muster;
 
+CREATE TABLE muster.account_members (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    group_id text NOT NULL,
+    linked_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE muster.account_members IS 'Which profile belongs to which accounts.';
+
+COMMENT ON COLUMN muster.account_members.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.account_members.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.account_members.group_id IS 'The account.';
+
+COMMENT ON COLUMN muster.account_members.linked_at IS 'When a call linked them first.';
+
+CREATE VIEW inspect.account_members AS
+ SELECT m.group_id,
+    m.profile_id,
+    m.linked_at
+   FROM muster.account_members m;
+
+COMMENT ON VIEW inspect.account_members IS 'Which profile belongs to which accounts.';
+
+COMMENT ON COLUMN inspect.account_members.group_id IS 'The account.';
+
+COMMENT ON COLUMN inspect.account_members.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.account_members.linked_at IS 'When a call linked them first.';
+
+CREATE TABLE muster.account_traits (
+    bucket integer NOT NULL,
+    group_id text NOT NULL,
+    key text NOT NULL,
+    value jsonb,
+    changed_at timestamp with time zone NOT NULL,
+    arrival bigint NOT NULL
+)
+WITH (fillfactor='85');
+
+COMMENT ON TABLE muster.account_traits IS 'What is known of an account: the last value by timestamp wins.';
+
+COMMENT ON COLUMN muster.account_traits.bucket IS 'Bucket of the account.';
+
+COMMENT ON COLUMN muster.account_traits.group_id IS 'The account.';
+
+COMMENT ON COLUMN muster.account_traits.key IS 'Name of the trait.';
+
+COMMENT ON COLUMN muster.account_traits.value IS 'Its value; null when it was removed.';
+
+COMMENT ON COLUMN muster.account_traits.changed_at IS 'Timestamp of the call that set it.';
+
+COMMENT ON COLUMN muster.account_traits.arrival IS 'Order of arrival of that call; decides between equal timestamps.';
+
+CREATE TABLE muster.accounts (
+    bucket integer NOT NULL,
+    group_id text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT accounts_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
+);
+
+COMMENT ON TABLE muster.accounts IS 'Companies, teams, households: the groups of group calls.';
+
+COMMENT ON COLUMN muster.accounts.bucket IS 'Fixed hash of group_id, 0 to 1,023.';
+
+COMMENT ON COLUMN muster.accounts.group_id IS 'The groupId of the calls.';
+
+COMMENT ON COLUMN muster.accounts.created_at IS 'When its first call was received.';
+
+CREATE VIEW inspect.accounts AS
+ SELECT a.group_id,
+    a.created_at,
+    ( SELECT count(*) AS count
+           FROM muster.account_members m
+          WHERE (m.group_id = a.group_id)) AS members,
+    ( SELECT COALESCE(jsonb_object_agg(t.key, t.value), '{}'::jsonb) AS "coalesce"
+           FROM muster.account_traits t
+          WHERE ((t.bucket = a.bucket) AND (t.group_id = a.group_id) AND (t.value IS NOT NULL))) AS traits
+   FROM muster.accounts a;
+
+COMMENT ON VIEW inspect.accounts IS 'Companies, teams, households: the groups of group calls.';
+
+COMMENT ON COLUMN inspect.accounts.group_id IS 'The groupId of the calls.';
+
+COMMENT ON COLUMN inspect.accounts.created_at IS 'When its first call was received.';
+
+COMMENT ON COLUMN inspect.accounts.members IS 'How many profiles belong to it.';
+
+COMMENT ON COLUMN inspect.accounts.traits IS 'What is known of it.';
+
 CREATE TABLE muster.backfills (
     backfill_id bigint NOT NULL,
     status text NOT NULL,
@@ -1305,7 +1396,7 @@ CREATE TABLE muster.identity_violations (
     happened_at timestamp with time zone NOT NULL
 );
 
-COMMENT ON TABLE muster.identity_violations IS 'Ids that a call carried and that a rule kept from its profile.';
+COMMENT ON TABLE muster.identity_violations IS 'Ids that a call carried and that a rule kept from its profile, of the last 30 days.';
 
 COMMENT ON COLUMN muster.identity_violations.bucket IS 'Bucket of the profile.';
 
@@ -1335,7 +1426,7 @@ CREATE VIEW inspect.violations AS
     v.happened_at
    FROM muster.identity_violations v;
 
-COMMENT ON VIEW inspect.violations IS 'Ids that a rule kept from a profile.';
+COMMENT ON VIEW inspect.violations IS 'Ids that a rule kept from a profile, of the last 30 days.';
 
 COMMENT ON COLUMN inspect.violations.profile_id IS 'The profile.';
 
@@ -1350,62 +1441,6 @@ COMMENT ON COLUMN inspect.violations.reason IS 'Why.';
 COMMENT ON COLUMN inspect.violations.message_id IS 'The call.';
 
 COMMENT ON COLUMN inspect.violations.happened_at IS 'When.';
-
-CREATE TABLE muster.account_members (
-    bucket integer NOT NULL,
-    profile_id bigint NOT NULL,
-    group_id text NOT NULL,
-    linked_at timestamp with time zone NOT NULL
-);
-
-COMMENT ON TABLE muster.account_members IS 'Which profile belongs to which accounts.';
-
-COMMENT ON COLUMN muster.account_members.bucket IS 'Bucket of the profile.';
-
-COMMENT ON COLUMN muster.account_members.profile_id IS 'The profile.';
-
-COMMENT ON COLUMN muster.account_members.group_id IS 'The account.';
-
-COMMENT ON COLUMN muster.account_members.linked_at IS 'When a call linked them first.';
-
-CREATE TABLE muster.account_traits (
-    bucket integer NOT NULL,
-    group_id text NOT NULL,
-    key text NOT NULL,
-    value jsonb,
-    changed_at timestamp with time zone NOT NULL,
-    arrival bigint NOT NULL
-)
-WITH (fillfactor='85');
-
-COMMENT ON TABLE muster.account_traits IS 'What is known of an account: the last value by timestamp wins.';
-
-COMMENT ON COLUMN muster.account_traits.bucket IS 'Bucket of the account.';
-
-COMMENT ON COLUMN muster.account_traits.group_id IS 'The account.';
-
-COMMENT ON COLUMN muster.account_traits.key IS 'Name of the trait.';
-
-COMMENT ON COLUMN muster.account_traits.value IS 'Its value; null when it was removed.';
-
-COMMENT ON COLUMN muster.account_traits.changed_at IS 'Timestamp of the call that set it.';
-
-COMMENT ON COLUMN muster.account_traits.arrival IS 'Order of arrival of that call; decides between equal timestamps.';
-
-CREATE TABLE muster.accounts (
-    bucket integer NOT NULL,
-    group_id text NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    CONSTRAINT accounts_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
-);
-
-COMMENT ON TABLE muster.accounts IS 'Companies, teams, households: the groups of group calls.';
-
-COMMENT ON COLUMN muster.accounts.bucket IS 'Fixed hash of group_id, 0 to 1,023.';
-
-COMMENT ON COLUMN muster.accounts.group_id IS 'The groupId of the calls.';
-
-COMMENT ON COLUMN muster.accounts.created_at IS 'When its first call was received.';
 
 ALTER TABLE muster.backfills ALTER COLUMN backfill_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.backfills_backfill_id_seq
@@ -1907,6 +1942,8 @@ CREATE INDEX due_evaluations_when ON muster.due_evaluations USING btree (computa
 CREATE INDEX events_by_seq ON ONLY muster.events USING brin (seq) WITH (pages_per_range='32');
 
 CREATE INDEX events_by_ts ON ONLY muster.events USING brin (ts) WITH (pages_per_range='32');
+
+CREATE INDEX identity_violations_by_time ON muster.identity_violations USING brin (happened_at) WITH (pages_per_range='32');
 
 CREATE UNIQUE INDEX leaves_same ON muster.leaves USING btree (text, schedule, since_seq, COALESCE(since, '1970-01-01 00:00:00+00'::timestamp with time zone));
 

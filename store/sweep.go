@@ -13,6 +13,10 @@ import (
 // runsFor is how long what slots and backfills did is remembered.
 const runsFor = 90 * 24 * time.Hour
 
+// violationsFor is how long it is remembered which ids a rule kept from a profile: a device
+// that several users share adds one with each call.
+const violationsFor = 30 * 24 * time.Hour
+
 // sweepPatience is how long a sweep waits for a lock before it leaves the rest to the next.
 const sweepPatience = "2s"
 
@@ -21,11 +25,12 @@ type Swept struct {
 	KeyDays    int   // days of message keys
 	QueueParts int   // partitions of the queue that every destination is past
 	Runs       int64 // rows on runs and slots
+	Violations int64 // ids that a rule kept from a profile
 }
 
 // Sweep drops what is not needed any more, by whole partitions where there are many rows:
 // message keys older than the dedup window, the queue behind the slowest destination, and
-// old rows on runs and slots. Nothing that is still to be told is dropped. Processes
+// old rows on runs, slots and violations of identity rules. Nothing that is still to be told is dropped. Processes
 // that sweep at the same time take turns.
 func (s *Store) Sweep(ctx context.Context, dedupWindow time.Duration, now time.Time) (Swept, error) {
 	var swept Swept
@@ -59,6 +64,11 @@ func (s *Store) Sweep(ctx context.Context, dedupWindow time.Duration, now time.T
 		}
 		swept.Runs += tag.RowsAffected()
 	}
+	tag, err := s.pool.Exec(ctx, `DELETE FROM identity_violations WHERE happened_at < $1`, now.Add(-violationsFor))
+	if err != nil {
+		return swept, fmt.Errorf("forget old violations: %w", err)
+	}
+	swept.Violations = tag.RowsAffected()
 	return swept, nil
 }
 

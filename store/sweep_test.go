@@ -36,6 +36,8 @@ func TestSweep(t *testing.T) {
 		FROM destinations, unnest(ARRAY[10, $2 + 10]::bigint[]) AS seq`, now, part)
 	exec(`INSERT INTO queue_positions (destination_id, lane, seq) SELECT destination_id, 3, 10 FROM destinations`)
 	exec(`SELECT setval('queue_seq', $1)`, 3*part)
+	exec(`INSERT INTO identity_violations (bucket, profile_id, id_type, id_value, rule, reason, message_id, happened_at)
+		SELECT 0, 1, 'email', 'e@x.test', 'value_limit', 'a reason', 'm', $1::timestamptz - days * interval '1 day' FROM unnest(ARRAY[0, 29, 31, 400]) AS days`, now)
 
 	swept, err := s.Sweep(ctx, 7*24*time.Hour, now)
 	if err != nil {
@@ -48,6 +50,9 @@ func TestSweep(t *testing.T) {
 	// The first part is read to its end; the second holds a message that waits; the third was never used.
 	if swept.QueueParts != 2 {
 		t.Errorf("%d parts of the queue dropped, want 2", swept.QueueParts)
+	}
+	if swept.Violations != 2 {
+		t.Errorf("%d violations dropped, want the 2 that are older than 30 days", swept.Violations)
 	}
 	var waiting int
 	if err := pool.QueryRow(ctx, `SELECT count(*) FROM queue`).Scan(&waiting); err != nil || waiting != 1 {
