@@ -63,50 +63,61 @@ func Preview(ctx context.Context, s *store.Store, def engine.Definition, o engin
 	return inspector(s).Preview(ctx, def, o, now)
 }
 
-// Plan compares definitions with what is computed, see engine.Inspector.Plan. When the time
+// Plan compares what is desired with what is, see engine.Inspector.Plan. When the time
 // given is up, the effects are counted over the profiles that were looked at by then.
-func Plan(ctx context.Context, s *store.Store, definitions []engine.Definition, count *engine.DryRun, within time.Duration, now time.Time) (*engine.Plan, error) {
+func Plan(ctx context.Context, s *store.Store, desired engine.Desired, count *engine.DryRun, within time.Duration, now time.Time) (*engine.Plan, error) {
 	ctx, cancel := bounded(ctx, within)
 	defer cancel()
-	for i := range definitions {
-		if err := normalize(&definitions[i]); err != nil {
+	for i := range desired.Definitions {
+		if err := normalize(&desired.Definitions[i]); err != nil {
 			return nil, err
 		}
 	}
-	return inspector(s).Plan(ctx, definitions, count, now)
+	return inspector(s).Plan(ctx, desired, count, now)
+}
+
+// Definitions are what is computed, as Plan takes it.
+func Definitions(ctx context.Context, s *store.Store) ([]engine.Definition, error) {
+	return inspector(s).Definitions(ctx)
 }
 
 // ErrRefused says that a plan holds definitions that were refused.
 var ErrRefused = errors.New("definitions were refused; nothing was changed")
 
-// Apply makes of a plan what is computed: it creates and edits, then removes. What has to
-// be computed is so by whoever runs (App.Run); nothing is sent for what is removed. A
-// second time it changes nothing.
-func Apply(ctx context.Context, s *store.Store, definitions []engine.Definition, plan *engine.Plan, now time.Time) error {
+// Apply makes of a plan what is: it creates and edits, then removes. What has to be
+// computed is so by whoever runs (App.Run); nothing is sent for what is removed. A second
+// time it changes nothing. desired is what the plan was made of.
+func Apply(ctx context.Context, s *store.Store, desired engine.Desired, plan *engine.Plan, now time.Time) error {
 	if len(plan.Refused()) > 0 {
 		return ErrRefused
 	}
-	rules, err := identity.Settings{}.Compile() // definitions ask none of them
-	if err != nil {
-		return err
+	if len(plan.Destinations) > 0 {
+		if err := s.EnsureDestinations(ctx, desired.Destinations, now); err != nil {
+			return err
+		}
 	}
-	e := engine.New(s, rules)
 	var changed []engine.Definition
 	for i, step := range plan.Steps {
 		if step.Action == engine.ActionCreate || step.Action == engine.ActionEdit {
-			changed = append(changed, definitions[i])
+			changed = append(changed, desired.Definitions[i])
 		}
 	}
-	refused, err := e.Define(ctx, changed, now)
+	e, err := definer(s)
 	if err != nil {
 		return err
 	}
-	if len(refused) > 0 { // something else has changed since the plan
-		var list []error
-		for _, r := range refused {
-			list = append(list, r)
+	if len(changed) > 0 {
+		refused, err := e.Define(ctx, changed, now)
+		if err != nil {
+			return err
 		}
-		return fmt.Errorf("what is computed has changed since the plan was made: %w", errors.Join(list...))
+		if len(refused) > 0 {
+			var list []error
+			for _, r := range refused {
+				list = append(list, r)
+			}
+			return fmt.Errorf("something has changed since the plan was made: %w", errors.Join(list...))
+		}
 	}
 	for _, step := range plan.Steps {
 		if step.Action == engine.ActionRemove {
@@ -116,6 +127,24 @@ func Apply(ctx context.Context, s *store.Store, definitions []engine.Definition,
 		}
 	}
 	return nil
+}
+
+// Remove deletes a computation, see engine.Engine.Remove; false: there is none.
+func Remove(ctx context.Context, s *store.Store, key string, now time.Time) (bool, error) {
+	e, err := definer(s)
+	if err != nil {
+		return false, err
+	}
+	return e.Remove(ctx, key, now)
+}
+
+// definer is an engine for those who change what is computed.
+func definer(s *store.Store) (*engine.Engine, error) {
+	rules, err := identity.Settings{}.Compile() // definitions ask none of them
+	if err != nil {
+		return nil, err
+	}
+	return engine.New(s, rules), nil
 }
 
 // normalize writes a schedule as it is stored.

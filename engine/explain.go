@@ -74,6 +74,12 @@ func (x *Explained) Value() query.Value {
 	return query.Null()
 }
 
+// Contradicts says that what is stored is not what the history says, and nothing explains
+// it: a fault, which Engine.Verify finds too.
+func (x *Explained) Contradicts() bool {
+	return x.Version != nil && x.Eligible && !x.Past && !x.Waiting && !x.Agrees
+}
+
 // Explain says why a profile has its value of a computation. The profile is the one that
 // owns the external id. at is an instant that lies back; zero: now. The errors ErrUnknownKey
 // and ErrUnknownProfile are wrapped.
@@ -165,6 +171,10 @@ func (x *Explained) stand(ctx context.Context, r Records, ref *reference) error 
 		return nil
 	}
 	ref.asOf = instants[x.Version]
+	if held := ref.profile.values[x.Computation.ID]; x.Version.Refresh == RefreshRealtime && held != nil && held.Since.After(ref.asOf) {
+		// It was decided when a call came. Later ones have left it as it is.
+		ref.backTo(held.Since)
+	}
 	return r.DueFor(ctx, []*Version{x.Version}, []int64{x.ProfileID}, func(_, _ int64, due time.Time) {
 		x.Waiting = x.Waiting || !due.After(ref.asOf)
 	})
@@ -187,14 +197,21 @@ func (i *Inspector) goBack(ctx context.Context, r Records, x *Explained, ref *re
 	for id, h := range held {
 		p.SetHeld(id, h)
 	}
-	p.history = slices.DeleteFunc(p.history, func(e *query.Event) bool { return e.ReceivedAt.After(ref.asOf) })
-	ref.marks = make(map[int64]Mark)
-	if x.Version != nil {
-		for _, l := range x.Version.Leaves {
-			ref.marks[l.ID] = Mark{Cut: 1<<63 - 1, AsOf: ref.asOf}
-		}
-	}
+	ref.backTo(ref.asOf)
 	return nil
+}
+
+// backTo makes the reference that of an instant, by what had been received by then.
+func (r *reference) backTo(at time.Time) {
+	r.asOf = at
+	r.profile.history = slices.DeleteFunc(r.profile.history, func(e *query.Event) bool { return e.ReceivedAt.After(at) })
+	r.marks = make(map[int64]Mark)
+	if r.version == nil {
+		return
+	}
+	for _, l := range r.version.Leaves {
+		r.marks[l.ID] = Mark{Cut: 1<<63 - 1, AsOf: at}
+	}
 }
 
 // tellings are the lines of the ledger of a computation, with what is still on its way.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,9 +25,17 @@ const (
 	ActionFollow Action = "follow" // it stays as it is, and reads one that does not
 )
 
-// Plan is what would change for definitions to be all that is computed.
+// Desired is what is to be, instead of what is.
+type Desired struct {
+	Definitions []Definition
+	// Destinations are all there are to be, by name, with their kind; nil: those there are.
+	Destinations map[string]string
+}
+
+// Plan is what would change for everything to be as desired.
 type Plan struct {
-	Steps []Step // in the order of the definitions; then what is removed
+	Destinations []DestinationStep // those that come and go
+	Steps        []Step            // in the order of the definitions; then what is removed
 	// Looked is how much the effects are counted over; zero if nothing is recomputed.
 	Looked Looked
 }
@@ -46,12 +55,18 @@ type Step struct {
 	Effect     *Effect          // nil: not known, or nothing is recomputed
 }
 
+// DestinationStep is a destination that comes (ActionCreate) or goes (ActionRemove).
+type DestinationStep struct {
+	Action Action
+	Name   string
+}
+
 // FieldChange is a field of a definition that an edit changes.
 type FieldChange struct{ Field, Before, After string }
 
 // Changes tells whether anything would change.
 func (p *Plan) Changes() bool {
-	return slices.ContainsFunc(p.Steps, func(s Step) bool {
+	return len(p.Destinations) > 0 || slices.ContainsFunc(p.Steps, func(s Step) bool {
 		return s.Action == ActionCreate || s.Action == ActionEdit || s.Action == ActionRemove
 	})
 }
@@ -67,10 +82,10 @@ func (p *Plan) Refused() []*DefinitionError {
 	return refused
 }
 
-// Plan compares definitions with what is computed. With count it says for everything that
+// Plan compares what is desired with what is. With count it says for everything that
 // would be recomputed how many profiles would enter, leave, or get another value, by a dry
-// run with the reference evaluator. What is computed and not defined would be removed.
-func (i *Inspector) Plan(ctx context.Context, definitions []Definition, count *DryRun, now time.Time) (*Plan, error) {
+// run with the reference evaluator. What is computed and not desired would be removed.
+func (i *Inspector) Plan(ctx context.Context, desired Desired, count *DryRun, now time.Time) (*Plan, error) {
 	p := &Plan{}
 	var changes []Definition
 	err := i.kept.Look(ctx, func(r Records) error {
@@ -78,8 +93,9 @@ func (i *Inspector) Plan(ctx context.Context, definitions []Definition, count *D
 		if err != nil {
 			return err
 		}
+		p.Destinations = c.foresee(desired.Destinations)
 		overlay := newOverlay(c)
-		for _, def := range definitions {
+		for _, def := range desired.Definitions {
 			s, recomputed, err := overlay.step(def, now)
 			if err != nil {
 				return err
@@ -98,7 +114,7 @@ func (i *Inspector) Plan(ctx context.Context, definitions []Definition, count *D
 	if count == nil || len(changes) == 0 {
 		return p, nil
 	}
-	run := &dryRun{inspector: i, options: *count, now: now, changes: changes}
+	run := &dryRun{inspector: i, options: *count, now: now, changes: changes, destinations: desired.Destinations}
 	if err := run.do(ctx); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
@@ -107,6 +123,65 @@ func (i *Inspector) Plan(ctx context.Context, definitions []Definition, count *D
 		p.effect(t)
 	}
 	return p, nil
+}
+
+// foresee puts the destinations of the future into the catalog, and says which come and go.
+func (c *Catalog) foresee(kinds map[string]string) []DestinationStep {
+	if kinds == nil {
+		return nil
+	}
+	var steps []DestinationStep
+	var foreseen []*Destination
+	for _, d := range c.Destinations {
+		if _, stays := kinds[d.Name]; stays {
+			foreseen = append(foreseen, d)
+		} else {
+			steps = append(steps, DestinationStep{ActionRemove, d.Name})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		if !slices.ContainsFunc(foreseen, func(d *Destination) bool { return d.Name == name }) {
+			foreseen = append(foreseen, &Destination{Name: name, Kind: kinds[name]})
+			steps = append(steps, DestinationStep{ActionCreate, name})
+		}
+	}
+	c.Destinations = foreseen
+	return steps
+}
+
+// Definitions are what is computed, as Define takes it: of an edited computation the
+// newest version.
+func (i *Inspector) Definitions(ctx context.Context) ([]Definition, error) {
+	var defs []Definition
+	err := i.kept.Look(ctx, func(r Records) error {
+		c, err := r.Catalog(ctx)
+		if err != nil {
+			return err
+		}
+		for _, comp := range c.Computations {
+			defs = append(defs, comp.definition())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the definitions: %w", err)
+	}
+	return defs, nil
+}
+
+func (comp *Computation) definition() Definition {
+	v := comp.newest()
+	def := Definition{
+		Key: comp.Key, Name: comp.Name, Description: comp.Description, Kind: comp.Kind, Query: v.Definition.Text(), Schedule: v.Schedule, Refresh: v.Refresh,
+		IncludeAnonymous: comp.IncludeAnonymous, IncludeHistorical: comp.IncludeHistorical, BackfillDays: comp.BackfillDays,
+	}
+	for _, c := range comp.Connections {
+		def.Connections = append(def.Connections, ConnectionDefinition{
+			Destination: c.Destination.Name, Emit: c.Emit, EnteredEvent: c.EnteredEvent, ExitedEvent: c.ExitedEvent,
+			ComputedEvent: c.ComputedEvent, Strategy: c.Strategy,
+		})
+	}
+	return def
 }
 
 // effect adds what was counted to the plan.
@@ -211,6 +286,7 @@ func (p *proposal) fields() []FieldChange {
 	compare("query", serves.Definition.Text(), p.definition().Text())
 	if p.version != nil {
 		compare("schedule", serves.Schedule, p.version.Schedule)
+		compare("refresh", string(serves.Refresh), string(p.version.Refresh))
 	}
 	compare("include_historical", strconv.FormatBool(was.IncludeHistorical), strconv.FormatBool(is.IncludeHistorical))
 	compare("backfill_days", strconv.Itoa(was.BackfillDays), strconv.Itoa(is.BackfillDays))

@@ -111,6 +111,8 @@ type dryRun struct {
 	options   DryRun
 	now       time.Time
 	changes   []Definition
+	// destinations are as in Desired
+	destinations map[string]string
 
 	keys    []string  // of the changes
 	targets []*target // in the order of reading
@@ -189,6 +191,7 @@ func (d *dryRun) open(ctx context.Context, r Records) (w *dryChunk, err error) {
 	if w.catalog, err = r.Catalog(ctx); err != nil {
 		return nil, err
 	}
+	w.catalog.foresee(d.destinations)
 	if d.looked.Of == 0 {
 		if d.looked.Of, err = r.CountProfiles(ctx); err != nil {
 			return nil, err
