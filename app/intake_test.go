@@ -117,7 +117,7 @@ func (c *counter) count(query string, args ...any) (n int) {
 
 func TestDebuggerShowsWhatBecameOfCalls(t *testing.T) {
 	c := openCounter(t, store.New(pgtest.New(t)), "web")
-	c.must("identify", `{"messageId":"m1","userId":"kim","traits":{"email":"kim@x.test"}}`)
+	c.must("identify", `{"messageId":"m1","userId":"kim","traits":{"email":" Kim@X.test"}}`)
 	c.must("batch", `{"writeKey":"`+c.key+`","batch":[
 		{"type":"track","messageId":"m2","userId":"kim","event":"Order Completed","writeKey":"`+c.key+`","context":{"writeKey":"`+c.key+`","app":{"name":"Shop"}}},
 		{"type":"track","messageId":"m1","userId":"kim","event":"Order Completed"},
@@ -177,6 +177,18 @@ func TestDebuggerShowsWhatBecameOfCalls(t *testing.T) {
 	}
 	if some := c.shown(store.RecentFilter{Source: "web", Outcomes: []string{"accepted", "duplicate"}, Limit: 2}); len(some) != 2 || some[0].Outcome != "duplicate" || some[1].MessageID != "m7" {
 		t.Errorf("the last two of those taken: %v", some)
+	}
+	// Calls are found by whom they are of, accepted or not, whatever the spelling.
+	for id, want := range map[string][]string{
+		"user_id:kim": {"m1", "m2", "m1", "m7", "m3", "m8"}, "email:kim@x.test": {"m1"}, "anonymous_id:a1": {"m5"}, "user_id:ki": nil,
+	} {
+		var got []string
+		for _, r := range c.shown(store.RecentFilter{ID: id}) {
+			got = append(got, r.MessageID)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("calls of %s (-want +got):\n%s", id, diff)
+		}
 	}
 	if _, err := c.RecentCalls(t.Context(), store.RecentFilter{Source: "nobody"}); err == nil || !strings.Contains(err.Error(), "nobody") {
 		t.Errorf("an unknown source: %v", err)
