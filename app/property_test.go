@@ -71,7 +71,7 @@ type machine struct {
 
 var tables = []string{
 	"profiles", "external_ids", "id_owners", "traits", "profile_merges", "profile_deletions", "identity_violations", "events", "message_keys",
-	"leaf_states", "computed_values", "value_changes", "due_evaluations", "slots", "runs", "backfills", "ledger", "queue", "queue_positions",
+	"leaf_states", "overflows", "computed_values", "value_changes", "due_evaluations", "slots", "runs", "backfills", "ledger", "queue", "queue_positions",
 	"queue_barriers", "dead_letters", "accounts", "account_traits", "account_members", "version_leaves", "leaves", "connections",
 	"computation_versions", "computations", "destinations",
 }
@@ -227,7 +227,7 @@ func (m *machine) forget(t *rapid.T) {
 // leavesNothing looks for what a deletion has forgotten.
 func (m *machine) leavesNothing(t *rapid.T, p *person) {
 	for _, table := range []string{
-		"profiles", "external_ids", "id_owners", "traits", "events", "leaf_states", "computed_values", "value_changes",
+		"profiles", "external_ids", "id_owners", "traits", "events", "leaf_states", "overflows", "computed_values", "value_changes",
 		"due_evaluations", "ledger", "queue", "dead_letters", "identity_violations", "account_members",
 	} {
 		var n int

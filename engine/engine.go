@@ -19,7 +19,7 @@ type Engine struct {
 
 // chunkOfProfiles is how many profiles a slot, a backfill or a verification holds in
 // memory at once, unless SetChunk says otherwise.
-const chunkOfProfiles = 2000
+const chunkOfProfiles = 5000
 
 // New returns an engine that works on the repository and joins identities by the rules.
 func New(repo Repository, rules *identity.Rules) *Engine {
@@ -27,7 +27,7 @@ func New(repo Repository, rules *identity.Rules) *Engine {
 }
 
 // SetChunk sets how many profiles a slot, a backfill or a verification holds in memory at
-// once; 2,000 unless it is called. It is called before the engine is used.
+// once; 5,000 unless it is called. It is called before the engine is used.
 func (e *Engine) SetChunk(profiles int) { e.chunk = max(profiles, 1) }
 
 // current is the catalog, read anew only if it has changed. The transaction must have

@@ -16,6 +16,8 @@ type LeafState struct {
 	State
 	Leaf    *Leaf
 	Changed bool
+
+	dropped int64 // State.Dropped as read
 }
 
 // stateGroup is a profile's states of the leaves over one event.
@@ -65,6 +67,7 @@ func (p *Profile) State(l *Leaf) *LeafState {
 		if s.State, err = parseState(stored, l.Leaf); err != nil {
 			p.fail(fmt.Errorf("profile %d, leaf %d: %w", p.ID, l.ID, err))
 		}
+		s.dropped = s.Dropped
 	}
 	return s
 }
@@ -128,4 +131,16 @@ func (p *Profile) ChangedStates(c *Catalog, yield func(event string, states []by
 		yield(event, b, g.stored != nil)
 	}
 	return p.fault
+}
+
+// Overflows are the leaves of which the profile has now more or fewer different values
+// beyond MaxDistinct than before, with how often these occur.
+func (p *Profile) Overflows(yield func(leafID, dropped int64) bool) {
+	for _, g := range p.groups {
+		for id, s := range g.open {
+			if s.Changed && s.Dropped != s.dropped && !yield(id, s.Dropped) {
+				return
+			}
+		}
+	}
 }

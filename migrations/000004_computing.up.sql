@@ -14,6 +14,19 @@ COMMENT ON COLUMN leaf_states.profile_id IS 'The profile.';
 COMMENT ON COLUMN leaf_states.event_name_id IS 'Name of the events, see event_names.';
 COMMENT ON COLUMN leaf_states.states IS 'List of leaf and state in a compact binary form (docs/design.md, states).';
 
+CREATE TABLE overflows (
+    bucket     integer NOT NULL,
+    profile_id bigint NOT NULL,
+    leaf_id    bigint NOT NULL,
+    dropped    bigint NOT NULL CHECK (dropped > 0),
+    PRIMARY KEY (bucket, profile_id, leaf_id)
+);
+COMMENT ON TABLE overflows IS 'Where a mode or unique chain has seen more different values of a profile than it keeps.';
+COMMENT ON COLUMN overflows.bucket IS 'Bucket of the profile.';
+COMMENT ON COLUMN overflows.profile_id IS 'The profile.';
+COMMENT ON COLUMN overflows.leaf_id IS 'The chain.';
+COMMENT ON COLUMN overflows.dropped IS 'How often the values occurred that are not kept.';
+
 CREATE TABLE computed_values (
     bucket         integer NOT NULL,
     profile_id     bigint NOT NULL,

@@ -67,6 +67,17 @@ CREATE VIEW inspect.slots AS
 SELECT s.schedule, s.slot, s.status, s.attempt, s.missed, s.started_at, s.finished_at, s.retry_at, s.error FROM muster.slots s;
 COMMENT ON VIEW inspect.slots IS 'Scheduled instants: done, running, or failed and why.';
 
+CREATE VIEW inspect.overflows AS
+SELECT c.key, o.profile_id, l.text AS chain, o.dropped
+FROM muster.overflows o JOIN muster.leaves l USING (leaf_id) JOIN muster.version_leaves r USING (leaf_id)
+JOIN muster.computations c ON c.computation_id = r.computation_id AND c.version = r.version
+WHERE c.deleted_at IS NULL;
+COMMENT ON VIEW inspect.overflows IS 'Profiles of which a mode or unique chain has seen more different values than the 10,000 that it keeps.';
+COMMENT ON COLUMN inspect.overflows.key IS 'The computation that reads the chain.';
+COMMENT ON COLUMN inspect.overflows.profile_id IS 'The profile.';
+COMMENT ON COLUMN inspect.overflows.chain IS 'The event chain.';
+COMMENT ON COLUMN inspect.overflows.dropped IS 'How often the values occurred that are not kept.';
+
 CREATE VIEW inspect.backfills AS
 SELECT b.backfill_id, b.status, b.profiles_done, b.profiles_total,
     CASE WHEN b.status = 'done' THEN 100 WHEN b.profiles_total = 0 THEN 0 ELSE least(100, 100 * b.profiles_done / b.profiles_total) END AS percent,

@@ -786,6 +786,91 @@ COMMENT ON COLUMN inspect.merges.merged_at IS 'When.';
 
 COMMENT ON COLUMN inspect.merges.message_id IS 'The call.';
 
+CREATE TABLE muster.leaves (
+    leaf_id bigint NOT NULL,
+    text text NOT NULL,
+    schedule text NOT NULL,
+    since_seq bigint DEFAULT 0 NOT NULL,
+    since timestamp with time zone,
+    built boolean DEFAULT false NOT NULL,
+    cut bigint DEFAULT 0 NOT NULL,
+    as_of timestamp with time zone,
+    CONSTRAINT leaves_check CHECK (((as_of IS NULL) OR (schedule <> ''::text))),
+    CONSTRAINT leaves_cut_check CHECK ((cut >= 0)),
+    CONSTRAINT leaves_since_seq_check CHECK ((since_seq >= 0))
+);
+
+COMMENT ON TABLE muster.leaves IS 'One event(...) chain of one or more definitions; equal ones are computed once.';
+
+COMMENT ON COLUMN muster.leaves.leaf_id IS 'Number of the leaf.';
+
+COMMENT ON COLUMN muster.leaves.text IS 'Its canonical text.';
+
+COMMENT ON COLUMN muster.leaves.schedule IS 'Cron text of the computations that share a window over it; empty when it has no window.';
+
+COMMENT ON COLUMN muster.leaves.since_seq IS 'Only events that arrived after this one count (include_historical: false); 0: all.';
+
+COMMENT ON COLUMN muster.leaves.since IS 'Only events stamped at or after this instant count (backfill_days); null: all.';
+
+COMMENT ON COLUMN muster.leaves.built IS 'True when its states are complete for every profile.';
+
+COMMENT ON COLUMN muster.leaves.cut IS 'Windowed: the states hold the events that arrived up to this one. Unwindowed: the events up to this one are the backfill''s, later ones come by themselves.';
+
+COMMENT ON COLUMN muster.leaves.as_of IS 'Windowed: the instant at which the states show the window; null without a window.';
+
+CREATE TABLE muster.overflows (
+    bucket integer NOT NULL,
+    profile_id bigint NOT NULL,
+    leaf_id bigint NOT NULL,
+    dropped bigint NOT NULL,
+    CONSTRAINT overflows_dropped_check CHECK ((dropped > 0))
+);
+
+COMMENT ON TABLE muster.overflows IS 'Where a mode or unique chain has seen more different values of a profile than it keeps.';
+
+COMMENT ON COLUMN muster.overflows.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.overflows.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN muster.overflows.leaf_id IS 'The chain.';
+
+COMMENT ON COLUMN muster.overflows.dropped IS 'How often the values occurred that are not kept.';
+
+CREATE TABLE muster.version_leaves (
+    computation_id bigint NOT NULL,
+    version integer NOT NULL,
+    leaf_id bigint NOT NULL
+);
+
+COMMENT ON TABLE muster.version_leaves IS 'Which leaves a version of a definition reads, from the beginning of its backfill on.';
+
+COMMENT ON COLUMN muster.version_leaves.computation_id IS 'The computation.';
+
+COMMENT ON COLUMN muster.version_leaves.version IS 'Its version.';
+
+COMMENT ON COLUMN muster.version_leaves.leaf_id IS 'A leaf that it reads.';
+
+CREATE VIEW inspect.overflows AS
+ SELECT c.key,
+    o.profile_id,
+    l.text AS chain,
+    o.dropped
+   FROM (((muster.overflows o
+     JOIN muster.leaves l USING (leaf_id))
+     JOIN muster.version_leaves r USING (leaf_id))
+     JOIN muster.computations c ON (((c.computation_id = r.computation_id) AND (c.version = r.version))))
+  WHERE (c.deleted_at IS NULL);
+
+COMMENT ON VIEW inspect.overflows IS 'Profiles of which a mode or unique chain has seen more different values than the 10,000 that it keeps.';
+
+COMMENT ON COLUMN inspect.overflows.key IS 'The computation that reads the chain.';
+
+COMMENT ON COLUMN inspect.overflows.profile_id IS 'The profile.';
+
+COMMENT ON COLUMN inspect.overflows.chain IS 'The event chain.';
+
+COMMENT ON COLUMN inspect.overflows.dropped IS 'How often the values occurred that are not kept.';
+
 CREATE TABLE muster.profiles (
     bucket integer NOT NULL,
     profile_id bigint NOT NULL,
@@ -1582,38 +1667,6 @@ COMMENT ON COLUMN muster.leaf_states.event_name_id IS 'Name of the events, see e
 
 COMMENT ON COLUMN muster.leaf_states.states IS 'List of leaf and state in a compact binary form (docs/design.md, states).';
 
-CREATE TABLE muster.leaves (
-    leaf_id bigint NOT NULL,
-    text text NOT NULL,
-    schedule text NOT NULL,
-    since_seq bigint DEFAULT 0 NOT NULL,
-    since timestamp with time zone,
-    built boolean DEFAULT false NOT NULL,
-    cut bigint DEFAULT 0 NOT NULL,
-    as_of timestamp with time zone,
-    CONSTRAINT leaves_check CHECK (((as_of IS NULL) OR (schedule <> ''::text))),
-    CONSTRAINT leaves_cut_check CHECK ((cut >= 0)),
-    CONSTRAINT leaves_since_seq_check CHECK ((since_seq >= 0))
-);
-
-COMMENT ON TABLE muster.leaves IS 'One event(...) chain of one or more definitions; equal ones are computed once.';
-
-COMMENT ON COLUMN muster.leaves.leaf_id IS 'Number of the leaf.';
-
-COMMENT ON COLUMN muster.leaves.text IS 'Its canonical text.';
-
-COMMENT ON COLUMN muster.leaves.schedule IS 'Cron text of the computations that share a window over it; empty when it has no window.';
-
-COMMENT ON COLUMN muster.leaves.since_seq IS 'Only events that arrived after this one count (include_historical: false); 0: all.';
-
-COMMENT ON COLUMN muster.leaves.since IS 'Only events stamped at or after this instant count (backfill_days); null: all.';
-
-COMMENT ON COLUMN muster.leaves.built IS 'True when its states are complete for every profile.';
-
-COMMENT ON COLUMN muster.leaves.cut IS 'Windowed: the states hold the events that arrived up to this one. Unwindowed: the events up to this one are the backfill''s, later ones come by themselves.';
-
-COMMENT ON COLUMN muster.leaves.as_of IS 'Windowed: the instant at which the states show the window; null without a window.';
-
 ALTER TABLE muster.leaves ALTER COLUMN leaf_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.leaves_leaf_id_seq
     START WITH 1
@@ -1777,20 +1830,6 @@ ALTER TABLE muster.value_changes ALTER COLUMN change_id ADD GENERATED ALWAYS AS 
     CACHE 1
 );
 
-CREATE TABLE muster.version_leaves (
-    computation_id bigint NOT NULL,
-    version integer NOT NULL,
-    leaf_id bigint NOT NULL
-);
-
-COMMENT ON TABLE muster.version_leaves IS 'Which leaves a version of a definition reads, from the beginning of its backfill on.';
-
-COMMENT ON COLUMN muster.version_leaves.computation_id IS 'The computation.';
-
-COMMENT ON COLUMN muster.version_leaves.version IS 'Its version.';
-
-COMMENT ON COLUMN muster.version_leaves.leaf_id IS 'A leaf that it reads.';
-
 ALTER TABLE ONLY muster.account_members
     ADD CONSTRAINT account_members_pkey PRIMARY KEY (bucket, profile_id, group_id);
 
@@ -1859,6 +1898,9 @@ ALTER TABLE ONLY muster.ledger
 
 ALTER TABLE ONLY muster.message_keys
     ADD CONSTRAINT message_keys_pkey PRIMARY KEY (key, received_on);
+
+ALTER TABLE ONLY muster.overflows
+    ADD CONSTRAINT overflows_pkey PRIMARY KEY (bucket, profile_id, leaf_id);
 
 ALTER TABLE ONLY muster.profile_deletions
     ADD CONSTRAINT profile_deletions_pkey PRIMARY KEY (bucket, profile_id);

@@ -178,6 +178,7 @@ func (t *tx) dropLeaves(ctx context.Context) error {
 	b.Queue(`DELETE FROM version_leaves r USING computations c
 		WHERE c.computation_id = r.computation_id AND (c.status = 'deleted' OR r.version < c.version)`)
 	b.Queue(`DELETE FROM leaves l WHERE NOT EXISTS (SELECT 1 FROM version_leaves r WHERE r.leaf_id = l.leaf_id)`)
+	b.Queue(`DELETE FROM overflows o WHERE NOT EXISTS (SELECT 1 FROM leaves l WHERE l.leaf_id = o.leaf_id)`)
 	if err := t.SendBatch(ctx, &b).Close(); err != nil {
 		return fmt.Errorf("drop leaves out of use: %w", err)
 	}

@@ -41,7 +41,7 @@ func (t *tx) DeleteProfiles(ctx context.Context, r *engine.DeletionReport, now t
 	b.Queue(`DELETE FROM traits`+these, c.buckets, c.ids).Exec(count(&r.Traits))
 	b.Queue(`DELETE FROM external_ids`+these, c.buckets, c.ids).Exec(count(&r.IDs))
 	b.Queue(`DELETE FROM computed_values`+these, c.buckets, c.ids).Exec(count(&r.Values))
-	for _, table := range []string{"leaf_states", "value_changes", "due_evaluations", "ledger", "identity_violations", "account_members", "profiles"} {
+	for _, table := range []string{"leaf_states", "overflows", "value_changes", "due_evaluations", "ledger", "identity_violations", "account_members", "profiles"} {
 		b.Queue(`DELETE FROM `+table+these, c.buckets, c.ids)
 	}
 	b.Queue(`DELETE FROM queue WHERE profile_id = ANY($1)`, past.ids).Exec(count(&r.Messages))

@@ -46,8 +46,11 @@ func (t *tx) SetTraits(ctx context.Context, traits []engine.TraitWrite) error {
 // DropStates implements engine.Tx.
 func (t *tx) DropStates(ctx context.Context, ids []int64) error {
 	c := columnsOf(ids)
-	_, err := t.Exec(ctx, `DELETE FROM leaf_states WHERE (bucket, profile_id) IN (SELECT * FROM unnest($1::int[], $2::bigint[]))`, c.buckets, c.ids)
-	return err
+	var b pgx.Batch
+	for _, table := range []string{"leaf_states", "overflows"} {
+		b.Queue(`DELETE FROM `+table+` WHERE (bucket, profile_id) IN (SELECT * FROM unnest($1::int[], $2::bigint[]))`, c.buckets, c.ids)
+	}
+	return t.SendBatch(ctx, &b).Close()
 }
 
 // Save implements engine.Tx: one or two statements a table, whatever the number of
@@ -78,6 +81,7 @@ func (t *tx) Save(ctx context.Context, c *engine.Catalog, profiles []*engine.Pro
 	saveValues(&b, values)
 	saveChanges(&b, changes)
 	saveLedger(&b, lines)
+	saveOverflows(&b, profiles)
 	saveLooks(&b, profiles)
 	if b.Len() == 0 {
 		return nil

@@ -244,3 +244,23 @@ func saveLedger(b *pgx.Batch, rows []ledgerRow) {
 		ON CONFLICT (bucket, profile_id, connection_id, ids) DO UPDATE
 		SET value = excluded.value, told = excluded.told, told_at = excluded.told_at`, w.buckets, w.ids, w.keys, ids, values, told, at)
 }
+
+// saveOverflows keeps book of the values that did not fit into states.
+func saveOverflows(b *pgx.Batch, profiles []*engine.Profile) {
+	var w wanted
+	var dropped []int64
+	for _, p := range profiles {
+		for leaf, n := range p.Overflows {
+			w.add(p.ID, leaf)
+			dropped = append(dropped, n)
+		}
+	}
+	if len(dropped) == 0 {
+		return
+	}
+	const these = ` unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u (bucket, profile_id, leaf_id, dropped) `
+	b.Queue(`DELETE FROM overflows o USING`+these+`
+		WHERE o.bucket = u.bucket AND o.profile_id = u.profile_id AND o.leaf_id = u.leaf_id AND u.dropped = 0`, w.buckets, w.ids, w.keys, dropped)
+	b.Queue(`INSERT INTO overflows (bucket, profile_id, leaf_id, dropped) SELECT * FROM`+these+`WHERE dropped > 0
+		ON CONFLICT (bucket, profile_id, leaf_id) DO UPDATE SET dropped = excluded.dropped`, w.buckets, w.ids, w.keys, dropped)
+}
