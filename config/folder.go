@@ -32,6 +32,15 @@ func LoadDefinitions(path string, getenv func(string) (string, bool), destinatio
 	return merge(documents, destinations)
 }
 
+// ParseDefinitions is LoadDefinitions for the text of one file; name is for messages. It knows no variables.
+func ParseDefinitions(name string, text []byte, destinations []string) (*Config, error) {
+	d, err := read(name, text, func(string) (string, bool) { return "", false })
+	if err != nil {
+		return nil, err
+	}
+	return merge([]*document{d}, destinations)
+}
+
 // isFolder tells whether the path is that of a folder.
 func isFolder(path string) bool {
 	info, err := os.Stat(path)

@@ -171,14 +171,16 @@ func (x *Explained) stand(ctx context.Context, r Records, ref *reference) error 
 		return nil
 	}
 	ref.asOf = instants[x.Version]
-	if held := ref.profile.values[x.Computation.ID]; x.Version.Refresh == RefreshRealtime && held != nil && held.Since.After(ref.asOf) {
-		// It was decided when a call came. Later ones have left it as it is.
-		ref.backTo(held.Since)
+	if held := ref.profile.values[x.Computation.ID]; x.Version.Refresh == RefreshRealtime && held.prompt() && held.Since.After(ref.asOf) {
+		ref.backTo(held.Since) // later calls have left it as it is
 	}
 	return r.DueFor(ctx, []*Version{x.Version}, []int64{x.ProfileID}, func(_, _ int64, due time.Time) {
 		x.Waiting = x.Waiting || !due.After(ref.asOf)
 	})
 }
+
+// prompt tells whether the value was decided when a call came.
+func (h *Held) prompt() bool { return h != nil && (h.Cause == CauseEvent || h.Cause == CauseMerge) }
 
 // goBack takes the profile back to an instant, or the last slot before it.
 func (i *Inspector) goBack(ctx context.Context, r Records, x *Explained, ref *reference, at time.Time) (err error) {
