@@ -123,8 +123,11 @@ func (w *walk) fold(ctx context.Context, replayed []string) error {
 	if len(q.Names) == 0 {
 		return nil
 	}
+	last, p := int64(0), (*Profile)(nil) // events of a profile mostly come together
 	return w.tx.HistoryOf(ctx, w.stretch, q, func(id int64, ev *query.Event) error {
-		p := w.byID[id]
+		if id != last {
+			last, p = id, w.byID[id]
+		}
 		if p == nil {
 			return nil // younger than the walk
 		}

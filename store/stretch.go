@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"maps"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -66,23 +69,29 @@ func (t *tx) LoadStretch(ctx context.Context, s engine.Stretch, profiles map[int
 // HistoryOf implements engine.Tx. Columns that nobody looks at are left out: with what is
 // in the primary key alone, PostgreSQL need not visit the events themselves.
 func (t *tx) HistoryOf(ctx context.Context, s engine.Stretch, r engine.Reading, yield func(int64, *query.Event) error) error {
-	names, err := t.store.numbers(ctx, t, r.Names)
-	if err != nil || len(names) == 0 {
+	numbers, err := t.store.numbers(ctx, t, r.Names)
+	if err != nil || len(numbers) == 0 {
 		return err
 	}
-	var profile, name, source int64
-	var properties, context []byte
+	names, sources := t.store.called(numbers)
 	e := &query.Event{}
-	columns, into := []string{"profile_id", "event_name_id", "ts", "seq"}, []any{&profile, &name, &e.Time, &e.Arrival}
-	optional := func(wanted bool, column string, v any) {
+	var profile int64
+	columns := []string{"profile_id", "event_name_id", "ts", "seq"}
+	read := []func(raw []byte){
+		func(raw []byte) { profile = bigint(raw) },
+		func(raw []byte) { e.Name = names[bigint(raw)] },
+		func(raw []byte) { e.Time = instant(raw) },
+		func(raw []byte) { e.Arrival = bigint(raw) },
+	}
+	optional := func(wanted bool, column string, f func(raw []byte)) {
 		if wanted {
-			columns, into = append(columns, column), append(into, v)
+			columns, read = append(columns, column), append(read, f)
 		}
 	}
-	optional(r.Source, "source_id", &source)
-	optional(r.Properties, "properties", &properties)
-	optional(r.Context, "context", &context)
-	args := append(stretchBounds(s), names, r.UpTo)
+	optional(r.Source, "source_id", func(raw []byte) { e.Source = sources[bigint(raw)] })
+	optional(r.Properties, "properties::text", func(raw []byte) { e.Properties = raw })
+	optional(r.Context, "context::text", func(raw []byte) { e.Context = raw })
+	args := append(stretchBounds(s), numbers, r.UpTo)
 	sql := `SELECT ` + strings.Join(columns, ", ") + ` FROM events WHERE` + inStretch + `AND event_name_id = ANY($5) AND seq <= $6`
 	if !r.Since.IsZero() {
 		sql += ` AND ts >= $7`
@@ -92,14 +101,39 @@ func (t *tx) HistoryOf(ctx context.Context, s engine.Stretch, r engine.Reading, 
 	if err != nil {
 		return fmt.Errorf("read the history of a stretch of profiles: %w", err)
 	}
-	_, err = pgx.ForEachRow(rows, into, func() error {
-		t.store.mu.RLock()
-		e.Name, e.Source = t.store.names[name], t.store.sources[source]
-		t.store.mu.RUnlock()
-		e.Properties, e.Context = properties, context
-		return yield(profile, e)
-	})
-	return err
+	defer rows.Close()
+	// A backfill reads every event there is: values are taken as they lie on the wire,
+	// texts without a copy.
+	for rows.Next() {
+		for i, raw := range rows.RawValues() {
+			read[i](raw)
+		}
+		if err := yield(profile, e); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// called are the names of events with these numbers, and those of all sources.
+func (s *Store) called(numbers []int64) (names, sources map[int64]string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	names = make(map[int64]string, len(numbers))
+	for _, n := range numbers {
+		names[n] = s.names[n]
+	}
+	return names, maps.Clone(s.sources)
+}
+
+// The binary forms in which pgx asks for numbers and times.
+
+func bigint(raw []byte) int64 { return int64(binary.BigEndian.Uint64(raw)) }
+
+// instant reads microseconds since 2000.
+func instant(raw []byte) time.Time {
+	const y2000 = 946_684_800
+	return time.UnixMicro(bigint(raw) + y2000*1_000_000).UTC()
 }
 
 // Links implements engine.Tx. Few are looked up one by one, many are read in one range
