@@ -351,7 +351,7 @@ func TestSuppression(t *testing.T) {
 	}
 
 	// One id takes it all back; the message ids were never claimed.
-	if done, err = c.Unsuppress(ctx, []identity.ID{{Type: "anonymous_id", Value: "a-kim"}}); err != nil || done.Changed != 4 {
+	if done, _, err = c.Unsuppress(ctx, []identity.ID{{Type: "anonymous_id", Value: "a-kim"}}); err != nil || done.Changed != 4 {
 		t.Errorf("%+v %v", done, err)
 	}
 	c.must("track", `{"messageId":"s0","userId":"kim","event":"e"}`)
@@ -383,7 +383,7 @@ func TestSuppressionOutlivesTheProfile(t *testing.T) {
 	if done, err := c.Suppress(ctx, []identity.ID{email, visitor}, time.Now()); err != nil || done.Changed != 0 {
 		t.Errorf("again: %+v %v", done, err)
 	}
-	if done, err := c.Unsuppress(ctx, []identity.ID{visitor}); err != nil || done.Changed != 4 {
+	if done, _, err := c.Unsuppress(ctx, []identity.ID{visitor}); err != nil || done.Changed != 4 {
 		t.Errorf("%+v %v", done, err)
 	}
 	c.must("identify", `{"messageId":"k2","anonymousId":"x","traits":{"email":"kim@x.test"}}`)

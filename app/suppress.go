@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"muster/engine"
 	"muster/identity"
 	"muster/store"
 )
@@ -24,4 +25,20 @@ func Suppress(ctx context.Context, s *store.Store, ids []identity.ID, now func()
 	second, err := s.Suppress(ctx, ids, now())
 	second.Changed += first.Changed
 	return second, err
+}
+
+// Unsuppress takes people off the suppression list, as store.Store.Unsuppress does, and
+// decides what came due while they were on it: values that only time or a definition has
+// changed. Those of definitions with a schedule follow with their next slot.
+func Unsuppress(ctx context.Context, s *store.Store, ids []identity.ID, now func() time.Time) (store.Suppression, error) {
+	done, owners, err := s.Unsuppress(ctx, ids)
+	if err != nil || len(owners) == 0 {
+		return done, err
+	}
+	rules, err := identity.Settings{}.Compile() // no call is resolved
+	if err != nil {
+		return done, err
+	}
+	_, err = engine.New(s, rules).Verify(ctx, engine.VerifyOptions{Profiles: owners, Repair: true}, now(), func(engine.Difference) {})
+	return done, err
 }

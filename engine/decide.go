@@ -41,6 +41,12 @@ func (d *decision) settle(p *Profile, start []*Computation) {
 		if v == nil {
 			continue
 		}
+		if p.silent {
+			if v.Scheduled() {
+				p.markDue(c, atOnce) // for the first slot after it is silent no more
+			}
+			continue
+		}
 		asOf, evaluated := d.now, true
 		if v.Scheduled() {
 			asOf, evaluated = d.instants[v]
@@ -233,6 +239,9 @@ func (d *decision) reason(v *Version, value query.Value) Reason {
 
 // tell queues what the connection has to hear of the profile.
 func (d *decision) tell(p *Profile, conn *Connection, reason Reason) {
+	if p.silent {
+		return
+	}
 	for _, say := range p.unsaid(conn) {
 		d.queue(p, conn, say, reason)
 	}

@@ -16,6 +16,7 @@ type Profile struct {
 
 	born   bool // created by this transaction: nothing of it is stored yet
 	merged bool // took in another profile in this transaction
+	silent bool // suppressed: its states go on, its values stay, and nothing is told of it
 	swept  bool // all that was wanted of it was read in one go: what is not here is not stored
 
 	traits  map[string]query.Value

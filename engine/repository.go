@@ -125,7 +125,7 @@ type Tx interface {
 	// LockBackfill locks and reads the running backfill; nil: none runs.
 	LockBackfill(ctx context.Context) (*Backfill, error)
 	// NextProfiles locks the next profiles of the walk, at most n.
-	NextProfiles(ctx context.Context, b *Backfill, n int) ([]int64, error)
+	NextProfiles(ctx context.Context, b *Backfill, n int) ([]Locked, error)
 	// LoadStretch reads into the profiles of a stretch what is wanted of each of them.
 	LoadStretch(ctx context.Context, s Stretch, profiles map[int64]*Profile, want Want) error
 	// HistoryOf reads events of the profiles of a stretch, in any order. The event is the
@@ -147,6 +147,12 @@ type Tx interface {
 
 	// History reads events of profiles, in any order.
 	History(ctx context.Context, h HistoryQuery, yield func(profileID int64, e *query.Event) error) error
+}
+
+// Locked is a profile of a walk.
+type Locked struct {
+	ID         int64
+	Suppressed bool // see identity.Profile
 }
 
 // Want is what has to be known of a profile.

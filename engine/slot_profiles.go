@@ -71,7 +71,9 @@ func (r *slotRun) lock(ctx context.Context, chunk []int64) ([]*Profile, error) {
 		}
 		for _, p := range locked {
 			here[int64(p.ID)] = true
-			profiles = append(profiles, NewProfile(int64(p.ID), p.Links))
+			profile := NewProfile(int64(p.ID), p.Links)
+			profile.silent = p.Suppressed
+			profiles = append(profiles, profile)
 		}
 		gone := slices.DeleteFunc(ids, func(id int64) bool { return here[id] })
 		if len(gone) == 0 {

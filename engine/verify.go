@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,6 +15,8 @@ type VerifyOptions struct {
 	Keys   []string // of computations; empty: all
 	Share  float64  // of all profiles, above 0 to 1, chosen by their numbers; 0: all
 	Repair bool     // mend what differs, and queue what has to be told
+
+	Profiles []int64 // only these; nil: all
 }
 
 // Part is a part of what is stored.
@@ -177,9 +180,14 @@ func (v *verification) lock(ctx context.Context, chunk int) (err error) {
 	if v.marks, err = v.tx.LockMarks(ctx, windowed); err != nil {
 		return err
 	}
-	listed, err := v.tx.ProfilesAfter(ctx, v.at, chunk)
-	if err != nil || len(listed) == 0 {
-		return err
+	listed := v.after(chunk)
+	if v.options.Profiles == nil {
+		if listed, err = v.tx.ProfilesAfter(ctx, v.at, chunk); err != nil {
+			return err
+		}
+	}
+	if len(listed) == 0 {
+		return nil
 	}
 	last := listed[len(listed)-1]
 	v.at, v.more = Place{ProfileBucket(last), last}, true
@@ -193,7 +201,9 @@ func (v *verification) lock(ctx context.Context, chunk int) (err error) {
 	ids := make([]int64, 0, len(locked))
 	for _, p := range locked {
 		ids = append(ids, int64(p.ID))
-		v.profiles = append(v.profiles, NewProfile(int64(p.ID), p.Links))
+		profile := NewProfile(int64(p.ID), p.Links)
+		profile.silent = p.Suppressed
+		v.profiles = append(v.profiles, profile)
 	}
 	if v.running, err = v.tx.Running(ctx); err != nil { // its progress counts as of the locks
 		return err
@@ -205,6 +215,16 @@ func (v *verification) lock(ctx context.Context, chunk int) (err error) {
 		}
 		v.due[profile][computation] = at
 	})
+}
+
+// after is the next of the profiles that were asked for by number.
+func (v *verification) after(n int) []int64 {
+	ids := slices.Clone(v.options.Profiles)
+	slices.SortFunc(ids, CompareProfiles)
+	ids = slices.DeleteFunc(ids, func(id int64) bool {
+		return cmp.Or(cmp.Compare(ProfileBucket(id), v.at.Bucket), cmp.Compare(id, v.at.ProfileID)) <= 0
+	})
+	return ids[:min(n, len(ids))]
 }
 
 func (v *verification) load(ctx context.Context) error {

@@ -27,6 +27,10 @@ func (v *verification) verify(p *Profile) {
 			ref.asOf = v.instants[version]
 		}
 		v.states(c, ref)
+		if p.silent {
+			v.waiting++
+			continue
+		}
 		if at, marked := v.due[p.ID][c.ID]; version.Scheduled() && marked && !at.After(ref.asOf) {
 			v.waiting++
 			delete(d.instants, version)

@@ -30,20 +30,20 @@ type walk struct {
 	tallies  []*Tally
 }
 
-func newWalk(tx Tx, c *Catalog, running *Backfill, locked []int64, now time.Time) *walk {
+func newWalk(tx Tx, c *Catalog, running *Backfill, locked []Locked, now time.Time) *walk {
 	last := locked[len(locked)-1]
 	w := &walk{
 		tx: tx, catalog: c, running: running, now: now,
-		stretch: Stretch{After: running.At, Through: Place{ProfileBucket(last), last}},
+		stretch: Stretch{After: running.At, Through: Place{ProfileBucket(last.ID), last.ID}},
 		byID:    make(map[int64]*Profile, len(locked)),
 		pure:    make(map[*Computation]bool), readers: make(map[int64][]*Computation),
 		instants: make(map[*Version]time.Time), building: make(map[string][]*Leaf),
 	}
-	for _, id := range locked {
-		p := NewProfile(id, nil)
-		p.swept = true
+	for _, l := range locked {
+		p := NewProfile(l.ID, nil)
+		p.swept, p.silent = true, l.Suppressed
 		w.profiles = append(w.profiles, p)
-		w.byID[id] = p
+		w.byID[l.ID] = p
 	}
 	return w
 }

@@ -23,6 +23,9 @@ type Profile struct {
 	CreatedAt time.Time // of two profiles the older survives a merge, the lower ID if they are of one age
 	Merges    int       // how many profiles were merged into it
 	Links     []Link    // its external ids, oldest first
+
+	// Suppressed says that nothing may be decided or told of it; no call comes to it.
+	Suppressed bool
 }
 
 // Merge is the end of a profile: everything of Loser belongs to Survivor.

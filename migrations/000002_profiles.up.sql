@@ -10,6 +10,7 @@ CREATE TABLE profiles (
     created_at timestamptz NOT NULL,
     merges     integer NOT NULL DEFAULT 0,
     ids        integer NOT NULL DEFAULT 0,
+    suppressed boolean NOT NULL DEFAULT false,
     PRIMARY KEY (bucket, profile_id)
 ) WITH (fillfactor = 85);
 COMMENT ON TABLE profiles IS 'People, as far as their external ids tell. Locking the row is what makes two transactions on one profile take turns.';
@@ -18,6 +19,7 @@ COMMENT ON COLUMN profiles.profile_id IS 'Number of the profile; of two that mer
 COMMENT ON COLUMN profiles.created_at IS 'When its first call was received.';
 COMMENT ON COLUMN profiles.merges IS 'How many profiles were merged into it.';
 COMMENT ON COLUMN profiles.ids IS 'How many external ids it has.';
+COMMENT ON COLUMN profiles.suppressed IS 'True while its ids are on the suppression list: its values stay as they are, and nothing of it is told.';
 
 CREATE TABLE external_ids (
     bucket     integer NOT NULL,

@@ -877,6 +877,7 @@ CREATE TABLE muster.profiles (
     created_at timestamp with time zone NOT NULL,
     merges integer DEFAULT 0 NOT NULL,
     ids integer DEFAULT 0 NOT NULL,
+    suppressed boolean DEFAULT false NOT NULL,
     CONSTRAINT profiles_bucket_check CHECK (((bucket >= 0) AND (bucket <= 1023)))
 )
 WITH (fillfactor='85');
@@ -892,6 +893,8 @@ COMMENT ON COLUMN muster.profiles.created_at IS 'When its first call was receive
 COMMENT ON COLUMN muster.profiles.merges IS 'How many profiles were merged into it.';
 
 COMMENT ON COLUMN muster.profiles.ids IS 'How many external ids it has.';
+
+COMMENT ON COLUMN muster.profiles.suppressed IS 'True while its ids are on the suppression list: its values stay as they are, and nothing of it is told.';
 
 CREATE VIEW inspect.profiles AS
  SELECT p.profile_id,

@@ -121,7 +121,7 @@ func (t *tx) LockProfiles(ctx context.Context, ids []int64) ([]identity.Profile,
 	slices.SortFunc(ids, engine.CompareProfiles)
 	c := columnsOf(ids)
 	rows, err := t.Query(ctx, `
-		SELECT p.profile_id, p.created_at, p.merges, p.ids
+		SELECT p.profile_id, p.created_at, p.merges, p.ids, p.suppressed
 		FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id) JOIN profiles p USING (bucket, profile_id)
 		ORDER BY p.bucket, p.profile_id FOR NO KEY UPDATE OF p`, c.buckets, c.ids)
 	if err != nil {
@@ -140,7 +140,7 @@ func (t *tx) withLinks(ctx context.Context, rows pgx.Rows) ([]identity.Profile, 
 	var p identity.Profile
 	var id int64
 	var count int
-	_, err := pgx.ForEachRow(rows, []any{&id, &p.CreatedAt, &p.Merges, &count}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&id, &p.CreatedAt, &p.Merges, &count, &p.Suppressed}, func() error {
 		p.ID = identity.ProfileID(id)
 		var ok bool
 		if p.Links, ok = known.linksOf(id, count); !ok {
@@ -203,15 +203,15 @@ func collectLinks(rows pgx.Rows, into map[int64]*[]identity.Link) error {
 }
 
 // NextProfiles implements engine.Tx.
-func (t *tx) NextProfiles(ctx context.Context, b *engine.Backfill, n int) ([]int64, error) {
+func (t *tx) NextProfiles(ctx context.Context, b *engine.Backfill, n int) ([]engine.Locked, error) {
 	rows, err := t.Query(ctx, `
-		SELECT profile_id FROM profiles
+		SELECT profile_id, suppressed FROM profiles
 		WHERE (bucket, profile_id) > ($1, $2) AND profile_id <= $3
 		ORDER BY bucket, profile_id LIMIT $4 FOR NO KEY UPDATE`, b.At.Bucket, b.At.ProfileID, b.MaxProfileID, n)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[int64])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[engine.Locked])
 }
 
 // ProfilesAfter implements engine.Tx.

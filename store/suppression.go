@@ -7,12 +7,14 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"muster/engine"
 	"muster/identity"
 )
 
@@ -45,12 +47,15 @@ type Suppression struct {
 //
 // A call that was checked before and stored after may still bring a profile an id that is
 // not on the list. Whoever must be sure suppresses again, a little later.
+//
+// What is computed of the people stays as it is from now on, and nothing is told of them.
 func (s *Store) Suppress(ctx context.Context, ids []identity.ID, now time.Time) (Suppression, error) {
 	var done Suppression
+	var owners []int64
 	var salt []byte
 	err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) (err error) {
 		var hashes [][]byte
-		if done, salt, hashes, err = subjects(ctx, t, ids); err != nil {
+		if done, owners, salt, hashes, err = subjects(ctx, t, ids); err != nil {
 			return err
 		}
 		// Who was suppressed by several ids at several times is one person from now on.
@@ -68,6 +73,9 @@ func (s *Store) Suppress(ctx context.Context, ids []identity.ID, now time.Time) 
 		done.Changed = int(tag.RowsAffected())
 		return err
 	})
+	if err == nil {
+		err = s.rest(ctx, owners, true)
+	}
 	if err != nil {
 		return Suppression{}, fmt.Errorf("suppress the people of %d ids: %w", len(ids), err)
 	}
@@ -79,13 +87,13 @@ func (s *Store) Suppress(ctx context.Context, ids []identity.ID, now time.Time) 
 
 // Unsuppress takes people off the suppression list: all ids that were suppressed together
 // with any of those given, or of the profiles that own these. One id of a person is
-// enough, also when the profile is gone.
-func (s *Store) Unsuppress(ctx context.Context, ids []identity.ID) (Suppression, error) {
-	var done Suppression
-	err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
+// enough, also when the profile is gone. It also returns the profiles, of which what came
+// due meanwhile is still to be decided.
+func (s *Store) Unsuppress(ctx context.Context, ids []identity.ID) (done Suppression, owners []int64, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
 		var hashes [][]byte
 		var err error
-		if done, _, hashes, err = subjects(ctx, t, ids); err != nil {
+		if done, owners, _, hashes, err = subjects(ctx, t, ids); err != nil {
 			return err
 		}
 		tag, err := t.Exec(ctx, `
@@ -94,27 +102,30 @@ func (s *Store) Unsuppress(ctx context.Context, ids []identity.ID) (Suppression,
 		done.Changed = int(tag.RowsAffected())
 		return err
 	})
+	if err == nil {
+		err = s.rest(ctx, owners, false)
+	}
 	if err != nil {
-		return Suppression{}, fmt.Errorf("lift the suppression of the people of %d ids: %w", len(ids), err)
+		return Suppression{}, nil, fmt.Errorf("lift the suppression of the people of %d ids: %w", len(ids), err)
 	}
 	s.suppression.mu.Lock()
 	s.suppression.read = time.Time{}
 	s.suppression.mu.Unlock()
-	return done, nil
+	return done, owners, nil
 }
 
 // subjects finds whom ids mean: the hashes of the ids and of all ids of the profiles that
 // own them. The list is locked until the end of the transaction.
-func subjects(ctx context.Context, t pgx.Tx, ids []identity.ID) (found Suppression, salt []byte, hashes [][]byte, err error) {
+func subjects(ctx context.Context, t pgx.Tx, ids []identity.ID) (found Suppression, owners []int64, salt []byte, hashes [][]byte, err error) {
 	// With the gate closed, no call is half way to giving one of the profiles another id.
 	if _, err = t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(suppressionLock)); err != nil {
-		return found, nil, nil, err
+		return found, nil, nil, nil, err
 	}
 	if _, err = t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(gateLock)); err != nil {
-		return found, nil, nil, err
+		return found, nil, nil, nil, err
 	}
 	if salt, err = suppressionSalt(ctx, t); err != nil {
-		return found, nil, nil, err
+		return found, nil, nil, nil, err
 	}
 	known := make(map[identity.ID]bool, len(ids))
 	hash := func(id identity.ID) {
@@ -134,24 +145,37 @@ func subjects(ctx context.Context, t pgx.Tx, ids []identity.ID) (found Suppressi
 		FROM unnest($1::int[], $2::text[], $3::text[]) AS want (bucket, id_type, id_value)
 		JOIN id_owners o USING (bucket, id_type, id_value)`, c.buckets, c.types, c.values)
 	if err != nil {
-		return found, nil, nil, err
+		return found, nil, nil, nil, err
 	}
 	profiles, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
-		return found, nil, nil, err
+		return found, nil, nil, nil, err
 	}
 	p := columnsOf(profiles)
 	rows, err = t.Query(ctx, `
 		SELECT e.id_type, e.id_value FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
 		JOIN external_ids e USING (bucket, profile_id)`, p.buckets, p.ids)
 	if err != nil {
-		return found, nil, nil, err
+		return found, nil, nil, nil, err
 	}
 	var id identity.ID
 	if _, err = pgx.ForEachRow(rows, []any{&id.Type, &id.Value}, func() error { hash(id); return nil }); err != nil {
-		return found, nil, nil, err
+		return found, nil, nil, nil, err
 	}
-	return Suppression{Profiles: len(profiles), IDs: len(hashes)}, salt, hashes, nil
+	return Suppression{Profiles: len(profiles), IDs: len(hashes)}, profiles, salt, hashes, nil
+}
+
+// rest marks profiles, so that nothing is decided or told of them, or takes the mark off.
+// It waits for slots and backfills that hold the profiles, and so comes when the gate is
+// open again.
+func (s *Store) rest(ctx context.Context, profiles []int64, suppressed bool) error {
+	slices.SortFunc(profiles, engine.CompareProfiles)
+	p := columnsOf(profiles)
+	_, err := s.pool.Exec(ctx, `
+		UPDATE profiles p SET suppressed = $3
+		FROM unnest($1::int[], $2::bigint[]) AS n (bucket, profile_id)
+		WHERE p.bucket = n.bucket AND p.profile_id = n.profile_id AND p.suppressed <> $3`, p.buckets, p.ids, suppressed)
+	return err
 }
 
 // suppressionSalt reads the salt, and makes it the first time.

@@ -67,7 +67,7 @@ func newProfileUnsuppress(env *environment) *cobra.Command {
 those given. One id of the person is enough, also after the profile was deleted.`,
 		Example: `  muster profile unsuppress user_id:kim`,
 	}, "taken again", func(ctx context.Context, s *store.Store, ids []identity.ID) (store.Suppression, error) {
-		return s.Unsuppress(ctx, ids)
+		return app.Unsuppress(ctx, s, ids, env.now)
 	})
 }
 
