@@ -175,8 +175,28 @@ func (c cluster) initdb(ctx context.Context, data string, throwaway bool) error 
 	return errors.Join(err, conf.Close())
 }
 
-// configure writes the settings for the start to come.
-func (c cluster) configure(s map[string]string) error {
+// configure chooses the settings for the start to come. The first change of a page after a
+// checkpoint puts the whole page into the log, and a slot changes pages everywhere: where
+// PostgreSQL can compress them with lz4 (not before version 15, and only if it was built
+// with it), it does.
+func (c cluster) configure(ctx context.Context, o Options) error {
+	s := settings(o, memoryMB())
+	if _, chosen := s["wal_compression"]; o.Throwaway || chosen {
+		return c.write(s)
+	}
+	s["wal_compression"] = "lz4"
+	if err := c.write(s); err != nil {
+		return err
+	}
+	if c.account.command(ctx, c.dir, c.bin.path("postgres"), "-D", c.data(), "-C", "wal_compression").Run() == nil {
+		return nil
+	}
+	delete(s, "wal_compression")
+	return c.write(s)
+}
+
+// write puts settings where the server reads them when it starts.
+func (c cluster) write(s map[string]string) error {
 	path := filepath.Join(c.data(), "muster.conf")
 	return errors.Join(os.WriteFile(path, settingsFile(s), 0o600), c.account.own(path))
 }

@@ -98,18 +98,29 @@ func TestDurableClusterKeepsItsData(t *testing.T) {
 			t.Errorf("%s = %q, want %q", setting, got, want)
 		}
 	}
+	// lz4 where this PostgreSQL knows it: then it takes the word.
+	compression := "off"
+	if ask(t, s.DSN(), `SELECT ('lz4' = ANY(enumvals))::text FROM pg_settings WHERE name = 'wal_compression'`) == "true" {
+		compression = "lz4"
+	}
+	if got := ask(t, s.DSN(), `SHOW wal_compression`); got != compression {
+		t.Errorf("wal_compression = %q, want %q", got, compression)
+	}
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "data", "postmaster.pid")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the stopped server left its pid file: %v", err)
 	}
-	s = start(t, Options{Dir: dir, SearchPath: "muster", Settings: map[string]string{"work_mem": "7MB"}})
+	s = start(t, Options{Dir: dir, SearchPath: "muster", Settings: map[string]string{"work_mem": "7MB", "wal_compression": "off"}})
 	if got := ask(t, s.DSN(), `SELECT answer FROM kept`); got != "yes" {
 		t.Errorf("after a restart: %q", got)
 	}
 	if got := ask(t, s.DSN(), `SHOW work_mem`); got != "7MB" {
 		t.Errorf("own setting: work_mem = %q", got)
+	}
+	if got := ask(t, s.DSN(), `SHOW wal_compression`); got != "off" {
+		t.Errorf("own setting: wal_compression = %q", got)
 	}
 }
 

@@ -150,7 +150,7 @@ func (c cluster) start(ctx context.Context, o Options, fresh bool) (*postmaster,
 	} else if err := c.recover(ctx, o.Log); err != nil {
 		return nil, err
 	}
-	if err := c.configure(settings(o, memoryMB())); err != nil {
+	if err := c.configure(ctx, o); err != nil {
 		return nil, err
 	}
 	for {
@@ -188,7 +188,7 @@ func (c cluster) remake(ctx context.Context, o Options) error {
 	if err := c.create(ctx, true, o.Log); err != nil {
 		return err
 	}
-	return c.configure(settings(o, memoryMB()))
+	return c.configure(ctx, o)
 }
 
 // attach waits for the cluster that another process runs. If that process ends
