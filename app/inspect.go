@@ -8,6 +8,7 @@ import (
 
 	"muster/engine"
 	"muster/identity"
+	"muster/query"
 	"muster/scheduler"
 	"muster/store"
 )
@@ -136,6 +137,42 @@ func Remove(ctx context.Context, s *store.Store, key string, now time.Time) (boo
 		return false, err
 	}
 	return e.Remove(ctx, key, now)
+}
+
+// Readers are the keys of the computations that read one.
+func Readers(ctx context.Context, s *store.Store, key string) ([]string, error) {
+	e, err := definer(s)
+	if err != nil {
+		return nil, err
+	}
+	c, err := e.Catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.Readers(key), nil
+}
+
+// RunNow brings a scheduled computation, and all of its schedule, up to the present, see
+// engine.Engine.RunSlot. The slots that follow come as always.
+func RunNow(ctx context.Context, s *store.Store, kind query.Purpose, key string, now time.Time) (engine.SlotResult, error) {
+	e, err := definer(s)
+	if err != nil {
+		return engine.SlotResult{}, err
+	}
+	c, err := e.Catalog(ctx)
+	if err != nil {
+		return engine.SlotResult{}, err
+	}
+	comp := c.ByKey(key)
+	switch {
+	case comp == nil || comp.Kind != kind:
+		return engine.SlotResult{}, fmt.Errorf("%s: %w", key, engine.ErrUnknownKey)
+	case comp.Current == nil:
+		return engine.SlotResult{}, fmt.Errorf("%s waits for its first backfill", key)
+	case !comp.Current.Scheduled():
+		return engine.SlotResult{}, fmt.Errorf("%s is realtime: it is up to date with every call", key)
+	}
+	return e.RunSlot(ctx, comp.Current.Schedule, now.UTC().Truncate(time.Second), now)
 }
 
 // definer is an engine for those who change what is computed.

@@ -17,8 +17,8 @@ import (
 )
 
 func newProfile(env *environment) *cobra.Command {
-	cmd := &cobra.Command{Use: "profile", Short: "Decide about single people"}
-	group(cmd, newProfileSuppress(env), newProfileUnsuppress(env), newProfileDelete(env))
+	cmd := &cobra.Command{Use: "profile", Short: "Look at single people, and decide about them"}
+	group(cmd, newProfileShow(env), newProfileSuppress(env), newProfileUnsuppress(env), newProfileDelete(env))
 	return cmd
 }
 
