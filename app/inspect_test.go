@@ -142,3 +142,27 @@ func TestExplainContradicts(t *testing.T) {
 		t.Errorf("%+v, %v", x, err)
 	}
 }
+
+// The values of suppressed people rest, and nothing of that is a fault.
+func TestExplainSuppressed(t *testing.T) {
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	l := newLab(t, &now)
+	l.define(t, engine.Definition{Key: "recent", Kind: query.Audience, Query: "event('Bought').within(1 day).count() >= 1"})
+	l.ingest(t, now, "u1 Bought 1")
+	now = now.Add(time.Hour)
+	l.settle(t)
+	if _, err := l.app.Store.Suppress(t.Context(), []identity.ID{userID("u1")}, now); err != nil {
+		t.Fatal(err)
+	}
+	now = now.AddDate(0, 0, 2)
+	l.settle(t)
+	x := l.explain(t, "recent", "u1", time.Time{})
+	if !x.Suppressed || !x.Value().AsBool() || x.Tree.Value.AsBool() {
+		t.Errorf("%+v\n%s", x.Explained, x.Tree.Render())
+	}
+	p, err := app.Preview(t.Context(), l.app.Store, engine.Definition{Key: "x", Kind: query.Audience, Query: "event('Bought').count() >= 1", IncludeHistorical: true},
+		engine.DryRun{}, 0, now)
+	if err != nil || p.After != 0 || p.Of != 1 {
+		t.Errorf("a preview counts who is suppressed: %+v, %v", p, err)
+	}
+}

@@ -29,6 +29,8 @@ type Explained struct {
 	// Eligible says whether the profile has an id of the kinds that the computation is for.
 	// Of one that is not nothing is decided.
 	Eligible bool
+	// Suppressed says that the person is: Held rests as it is, whatever comes.
+	Suppressed bool
 	// AsOf is the instant that the value is as of: of a scheduled computation that of its
 	// last slot.
 	AsOf time.Time
@@ -44,7 +46,7 @@ type Explained struct {
 	// its next slot will look at the profile. Held may differ from Tree until then.
 	Waiting bool
 	// Agrees says whether Held is what Tree says. It is always so, but while it waits, of
-	// the past after an edit, and for profiles that are not eligible.
+	// the past after an edit, and for profiles that are not eligible or suppressed.
 	Agrees bool
 	// Told is the ledger: what each combination of ids heard last.
 	Told []Telling
@@ -77,7 +79,7 @@ func (x *Explained) Value() query.Value {
 // Contradicts says that what is stored is not what the history says, and nothing explains
 // it: a fault, which Engine.Verify finds too.
 func (x *Explained) Contradicts() bool {
-	return x.Version != nil && x.Eligible && !x.Past && !x.Waiting && !x.Agrees
+	return x.Version != nil && x.Eligible && !x.Suppressed && !x.Past && !x.Waiting && !x.Agrees
 }
 
 // Explain says why a profile has its value of a computation. The profile is the one that
@@ -122,7 +124,7 @@ func (i *Inspector) explain(ctx context.Context, r Records, c *Catalog, comp *Co
 	p := NewProfile(id, profiles[0].Links)
 	x := &Explained{
 		ProfileID: id, Links: p.Links, Computation: comp, Version: c.versionFor(comp, p, c.Backfill),
-		Eligible: identity.Eligible(p.Links, comp.IncludeAnonymous), AsOf: now, Past: !at.IsZero(),
+		Eligible: identity.Eligible(p.Links, comp.IncludeAnonymous), Suppressed: profiles[0].Suppressed, AsOf: now, Past: !at.IsZero(),
 	}
 	needs := &plan{}
 	if x.Version != nil {

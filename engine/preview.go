@@ -331,6 +331,7 @@ func (w *dryChunk) read(ctx context.Context, after Place, n int) error {
 	var wants []Want
 	for _, k := range known {
 		p := NewProfile(int64(k.ID), k.Links)
+		p.silent = k.Suppressed
 		w.profiles = append(w.profiles, p)
 		wants = append(wants, Want{Profile: p, Computations: needs.computations, Traits: needs.traits})
 	}
@@ -351,7 +352,7 @@ func (w *dryChunk) evaluate(p *Profile) {
 		}
 		after := before
 		ref, ok := w.reference(t, p, would)
-		if ok && identity.Eligible(p.Links, t.computation.IncludeAnonymous) {
+		if ok && !p.silent && identity.Eligible(p.Links, t.computation.IncludeAnonymous) {
 			if v := ref.version.Definition.EvalWith(ref, ref.asOf); changes(ref.version, held, v) {
 				after = v
 			}

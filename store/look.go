@@ -35,7 +35,7 @@ func (l look) Profiles(ctx context.Context, ids []int64) ([]identity.Profile, er
 	slices.SortFunc(ids, engine.CompareProfiles)
 	c := columnsOf(ids)
 	rows, err := l.Query(ctx, `
-		SELECT p.profile_id, p.created_at, p.merges
+		SELECT p.profile_id, p.created_at, p.merges, p.suppressed
 		FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id) JOIN profiles p USING (bucket, profile_id)
 		ORDER BY p.bucket, p.profile_id`, c.buckets, c.ids)
 	if err != nil {
@@ -43,7 +43,7 @@ func (l look) Profiles(ctx context.Context, ids []int64) ([]identity.Profile, er
 	}
 	profiles, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p identity.Profile, err error) {
 		var id int64
-		err = row.Scan(&id, &p.CreatedAt, &p.Merges)
+		err = row.Scan(&id, &p.CreatedAt, &p.Merges, &p.Suppressed)
 		p.ID = identity.ProfileID(id)
 		return p, err
 	})

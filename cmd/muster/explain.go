@@ -129,7 +129,7 @@ func printExplanation(w io.Writer, x *app.Explained) {
 		line("note", "%s", note)
 	}
 	switch {
-	case x.Past:
+	case x.Past, x.Suppressed:
 	case x.Waiting:
 		line("next", "its slot of %s looks at what has come since", instantText(x.Next))
 	case !x.Next.IsZero():
@@ -151,6 +151,9 @@ func notes(x *app.Explained) []string {
 	var notes []string
 	if !x.Eligible {
 		notes = append(notes, "the profile has no id of the kinds that this is for (include_anonymous), so nothing is decided of it")
+	}
+	if x.Suppressed {
+		notes = append(notes, "the person is suppressed: values rest as they are, and nothing is told")
 	}
 	if x.Past {
 		notes = append(notes, "by today's definition, from what had been received by then; only computed traits have a past, other traits are as they are now")
@@ -199,27 +202,28 @@ func explanationJSON(x *app.Explained) any {
 		told = append(told, telling(t))
 	}
 	out := struct {
-		Key      string             `json:"key"`
-		Kind     query.Purpose      `json:"kind"`
-		Profile  int64              `json:"profile"`
-		IDs      []string           `json:"ids"`
-		Value    query.Value        `json:"value"`
-		Since    time.Time          `json:"since,omitzero"`
-		Reason   engine.Cause       `json:"reason,omitempty"`
-		AsOf     time.Time          `json:"as_of"`
-		Schedule string             `json:"schedule,omitempty"`
-		Version  int                `json:"version,omitempty"`
-		Eligible bool               `json:"eligible"`
-		Past     bool               `json:"past"`
-		Waiting  bool               `json:"waiting"`
-		Agrees   bool               `json:"agrees"`
-		Next     time.Time          `json:"next_change,omitzero"`
-		Notes    []string           `json:"notes"`
-		Why      *query.Explanation `json:"why,omitempty"`
-		Told     []telling          `json:"told"`
+		Key        string             `json:"key"`
+		Kind       query.Purpose      `json:"kind"`
+		Profile    int64              `json:"profile"`
+		IDs        []string           `json:"ids"`
+		Value      query.Value        `json:"value"`
+		Since      time.Time          `json:"since,omitzero"`
+		Reason     engine.Cause       `json:"reason,omitempty"`
+		AsOf       time.Time          `json:"as_of"`
+		Schedule   string             `json:"schedule,omitempty"`
+		Version    int                `json:"version,omitempty"`
+		Eligible   bool               `json:"eligible"`
+		Suppressed bool               `json:"suppressed"`
+		Past       bool               `json:"past"`
+		Waiting    bool               `json:"waiting"`
+		Agrees     bool               `json:"agrees"`
+		Next       time.Time          `json:"next_change,omitzero"`
+		Notes      []string           `json:"notes"`
+		Why        *query.Explanation `json:"why,omitempty"`
+		Told       []telling          `json:"told"`
 	}{
 		Key: x.Computation.Key, Kind: x.Computation.Kind, Profile: x.ProfileID, IDs: idTexts(x.Links), Value: x.Value(), AsOf: x.AsOf,
-		Eligible: x.Eligible, Past: x.Past, Waiting: x.Waiting, Agrees: x.Agrees, Next: x.Next, Notes: orEmpty(notes(x)), Why: x.Tree, Told: told,
+		Eligible: x.Eligible, Suppressed: x.Suppressed, Past: x.Past, Waiting: x.Waiting, Agrees: x.Agrees, Next: x.Next, Notes: orEmpty(notes(x)), Why: x.Tree, Told: told,
 	}
 	if x.Held != nil {
 		out.Since, out.Reason = x.Held.Since, x.Held.Cause
