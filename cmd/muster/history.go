@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -34,7 +35,7 @@ alone changed is no new version.`,
 				}
 				var rows [][]string
 				for _, v := range versions {
-					rows = append(rows, []string{strconv.Itoa(v.Version), instantText(v.CreatedAt), v.State, orNone(v.Schedule), v.Query})
+					rows = append(rows, []string{strconv.Itoa(v.Version), instantText(v.CreatedAt), v.State, cmp.Or(v.Schedule, "-"), v.Query})
 				}
 				return env.printTable(output, []string{"VERSION", "CREATED AT", "STATE", "SCHEDULE", "QUERY"}, rows, versions)
 			})
