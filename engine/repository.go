@@ -134,7 +134,7 @@ type Tx interface {
 	// Links reads the external ids of some of all the profiles of a stretch.
 	Links(ctx context.Context, s Stretch, all int, some []*Profile) error
 	// SetBackfill stores the progress and adds to what the runs did.
-	SetBackfill(ctx context.Context, b *Backfill, tallies []*Tally) error
+	SetBackfill(ctx context.Context, b *Backfill, tallies []*Tally, now time.Time) error
 	// FinishBackfill lets the versions of the running backfill serve, if there is one.
 	FinishBackfill(ctx context.Context, now time.Time) error
 

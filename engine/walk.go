@@ -73,7 +73,7 @@ func (w *walk) do(ctx context.Context) error {
 	if err := w.tx.Save(ctx, w.catalog, concerned); err != nil {
 		return err
 	}
-	if err := w.tx.SetBackfill(ctx, w.running, w.tallies); err != nil {
+	if err := w.tx.SetBackfill(ctx, w.running, w.tallies, w.now); err != nil {
 		return err
 	}
 	return w.tx.Enqueue(ctx, concerned, w.now)

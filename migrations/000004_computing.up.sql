@@ -144,6 +144,7 @@ CREATE TABLE backfills (
     profiles_done  bigint NOT NULL DEFAULT 0,
     events_read    bigint NOT NULL DEFAULT 0,
     started_at     timestamptz NOT NULL,
+    progressed_at  timestamptz,
     finished_at    timestamptz,
     error          text
 );
@@ -159,5 +160,6 @@ COMMENT ON COLUMN backfills.profiles_total IS 'How many profiles there were at i
 COMMENT ON COLUMN backfills.profiles_done IS 'How many are done.';
 COMMENT ON COLUMN backfills.events_read IS 'Events read so far.';
 COMMENT ON COLUMN backfills.started_at IS 'When it began.';
+COMMENT ON COLUMN backfills.progressed_at IS 'When the last of profiles_done were done.';
 COMMENT ON COLUMN backfills.finished_at IS 'When it ended.';
 COMMENT ON COLUMN backfills.error IS 'Why it failed.';

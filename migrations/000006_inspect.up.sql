@@ -81,8 +81,11 @@ COMMENT ON COLUMN inspect.overflows.dropped IS 'How often the values occurred th
 CREATE VIEW inspect.backfills AS
 SELECT b.backfill_id, b.status, b.profiles_done, b.profiles_total,
     CASE WHEN b.status = 'done' THEN 100 WHEN b.profiles_total = 0 THEN 0 ELSE least(100, 100 * b.profiles_done / b.profiles_total) END AS percent,
-    b.events_read, b.started_at, b.finished_at, b.error
-FROM muster.backfills b;
+    b.events_read, pace.profiles_per_second,
+    CASE WHEN b.status = 'running' THEN make_interval(secs => (b.profiles_total - b.profiles_done) / nullif(pace.profiles_per_second, 0)) END AS remaining,
+    b.started_at, b.progressed_at, b.finished_at, b.error
+FROM muster.backfills b, LATERAL (SELECT round((b.profiles_done /
+    nullif(extract(epoch FROM b.progressed_at - b.started_at), 0))::numeric, 1)::double precision AS profiles_per_second) pace;
 COMMENT ON VIEW inspect.backfills IS 'Walks over all profiles for new and edited definitions, with their progress.';
 
 CREATE VIEW inspect.told AS
@@ -110,6 +113,9 @@ JOIN muster.connections n USING (connection_id)
 JOIN muster.computations c ON c.computation_id = n.computation_id;
 COMMENT ON VIEW inspect.dead_letters IS 'Messages that were not told, with the reason.';
 
+COMMENT ON COLUMN inspect.backfills.profiles_per_second IS 'Its speed on average so far.';
+COMMENT ON COLUMN inspect.backfills.remaining IS 'How long the rest takes at that speed.';
+COMMENT ON COLUMN inspect.backfills.progressed_at IS 'When the last of profiles_done were done.';
 COMMENT ON COLUMN inspect.backfills.backfill_id IS 'Number of the backfill.';
 COMMENT ON COLUMN inspect.backfills.error IS 'Why it failed.';
 COMMENT ON COLUMN inspect.backfills.events_read IS 'Events read.';

@@ -108,6 +108,7 @@ CREATE TABLE muster.backfills (
     profiles_done bigint DEFAULT 0 NOT NULL,
     events_read bigint DEFAULT 0 NOT NULL,
     started_at timestamp with time zone NOT NULL,
+    progressed_at timestamp with time zone,
     finished_at timestamp with time zone,
     error text,
     CONSTRAINT backfills_at_bucket_check CHECK (((at_bucket >= 0) AND (at_bucket <= 1024))),
@@ -136,6 +137,8 @@ COMMENT ON COLUMN muster.backfills.events_read IS 'Events read so far.';
 
 COMMENT ON COLUMN muster.backfills.started_at IS 'When it began.';
 
+COMMENT ON COLUMN muster.backfills.progressed_at IS 'When the last of profiles_done were done.';
+
 COMMENT ON COLUMN muster.backfills.finished_at IS 'When it ended.';
 
 COMMENT ON COLUMN muster.backfills.error IS 'Why it failed.';
@@ -151,10 +154,17 @@ CREATE VIEW inspect.backfills AS
             ELSE LEAST((100)::bigint, ((100 * b.profiles_done) / b.profiles_total))
         END AS percent,
     b.events_read,
+    pace.profiles_per_second,
+        CASE
+            WHEN (b.status = 'running'::text) THEN make_interval(secs => (((b.profiles_total - b.profiles_done))::double precision / NULLIF(pace.profiles_per_second, (0)::double precision)))
+            ELSE NULL::interval
+        END AS remaining,
     b.started_at,
+    b.progressed_at,
     b.finished_at,
     b.error
-   FROM muster.backfills b;
+   FROM muster.backfills b,
+    LATERAL ( SELECT (round(((b.profiles_done)::numeric / NULLIF(EXTRACT(epoch FROM (b.progressed_at - b.started_at)), (0)::numeric)), 1))::double precision AS profiles_per_second) pace;
 
 COMMENT ON VIEW inspect.backfills IS 'Walks over all profiles for new and edited definitions, with their progress.';
 
@@ -170,7 +180,13 @@ COMMENT ON COLUMN inspect.backfills.percent IS 'Share done.';
 
 COMMENT ON COLUMN inspect.backfills.events_read IS 'Events read.';
 
+COMMENT ON COLUMN inspect.backfills.profiles_per_second IS 'Its speed on average so far.';
+
+COMMENT ON COLUMN inspect.backfills.remaining IS 'How long the rest takes at that speed.';
+
 COMMENT ON COLUMN inspect.backfills.started_at IS 'When it began.';
+
+COMMENT ON COLUMN inspect.backfills.progressed_at IS 'When the last of profiles_done were done.';
 
 COMMENT ON COLUMN inspect.backfills.finished_at IS 'When it ended; null while it runs.';
 

@@ -113,10 +113,10 @@ func (t *tx) attachLeaves(ctx context.Context, v *engine.Version) error {
 }
 
 // SetBackfill implements engine.Tx.
-func (t *tx) SetBackfill(ctx context.Context, b *engine.Backfill, tallies []*engine.Tally) error {
+func (t *tx) SetBackfill(ctx context.Context, b *engine.Backfill, tallies []*engine.Tally, now time.Time) error {
 	_, err := t.Exec(ctx, `
-		UPDATE backfills SET at_bucket = $2, at_profile_id = $3, profiles_done = $4, events_read = $5 WHERE backfill_id = $1`,
-		b.ID, b.At.Bucket, b.At.ProfileID, b.Done, b.EventsRead)
+		UPDATE backfills SET at_bucket = $2, at_profile_id = $3, profiles_done = $4, events_read = $5, progressed_at = $6
+		WHERE backfill_id = $1`, b.ID, b.At.Bucket, b.At.ProfileID, b.Done, b.EventsRead, now)
 	if err != nil {
 		return err
 	}
