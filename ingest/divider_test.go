@@ -83,3 +83,30 @@ func TestDividerForgetsInBoundedMemory(t *testing.T) {
 		t.Errorf("it remembers %d visitors", n)
 	}
 }
+
+func TestCollectorLanes(t *testing.T) {
+	c := NewCollector(&memory{}, CollectorConfig{Lanes: 4})
+	request := func(users ...string) (items []Item) {
+		for _, user := range users {
+			items = append(items, Item{Call: said(user, "", "")})
+		}
+		return items
+	}
+	used := make(map[int]bool)
+	var everybody []string
+	for i := range 100 {
+		user := fmt.Sprint("u", i)
+		everybody = append(everybody, user)
+		lane := c.lane(request(user, user))
+		if again := c.lane(request(user)); again != lane {
+			t.Errorf("%s goes to lane %d, then to %d", user, lane, again)
+		}
+		used[lane] = true
+	}
+	if len(used) != 4 {
+		t.Errorf("a hundred people use the lanes %v", used)
+	}
+	if lane := c.lane(request(everybody...)); lane != 0 {
+		t.Errorf("a request of many people goes to lane %d", lane)
+	}
+}
