@@ -214,11 +214,7 @@ func divided(batches [][]engine.Received, streams, batch int) [][][]engine.Recei
 	divider := ingest.NewDivider(streams)
 	parts := make([][]engine.Received, streams)
 	for _, b := range batches {
-		calls := make([]*event.Call, len(b))
-		for i := range b {
-			calls[i] = b[i].Call
-		}
-		for lane, places := range divider.Divide(calls) {
+		for lane, places := range divider.Divide(callsOf(b)) {
 			for _, i := range places {
 				parts[lane] = append(parts[lane], b[i])
 			}
@@ -261,6 +257,60 @@ func (d *database) ingest(ctx context.Context, batches func(func([]engine.Receiv
 		return nil
 	})
 	return g.Wait()
+}
+
+// ingestDivided deals the calls out to workers by whose they are, as they come, and lets
+// each take in batches of its own.
+func (d *database) ingestDivided(ctx context.Context, batches func(func([]engine.Received) bool), workers, size int) error {
+	g, ctx := errgroup.WithContext(ctx)
+	queues := make([]chan []engine.Received, workers)
+	for i := range queues {
+		queues[i] = make(chan []engine.Received, 1)
+		g.Go(func() error {
+			return d.ingest(ctx, func(yield func([]engine.Received) bool) {
+				for batch := range queues[i] {
+					if !yield(batch) {
+						return
+					}
+				}
+			}, 1)
+		})
+	}
+	g.Go(func() error {
+		divider := ingest.NewDivider(workers)
+		waiting := make([][]engine.Received, workers)
+		defer func() {
+			for _, q := range queues {
+				close(q)
+			}
+		}()
+		for batch := range batches {
+			for lane, places := range divider.Divide(callsOf(batch)) {
+				for _, i := range places {
+					waiting[lane] = append(waiting[lane], batch[i])
+				}
+				if len(waiting[lane]) < size {
+					continue
+				}
+				select {
+				case queues[lane] <- waiting[lane][:size:size]:
+					waiting[lane] = slices.Clone(waiting[lane][size:])
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+func callsOf(batch []engine.Received) []*event.Call {
+	calls := make([]*event.Call, len(batch))
+	for i := range batch {
+		calls[i] = batch[i].Call
+	}
+	return calls
 }
 
 // endure takes calls in for a long time, over checkpoints and vacuum, and tells the rate
@@ -313,7 +363,11 @@ func (r *realtimeRun) endure(ctx context.Context, b *bench, name, template strin
 			}
 		}
 	}()
-	err = d.ingest(ctx, batches, workers)
+	if r.divide {
+		err = d.ingestDivided(ctx, batches, workers, batch)
+	} else {
+		err = d.ingest(ctx, batches, workers)
+	}
 	took := time.Since(began)
 	close(watch)
 	worst := <-slowest
