@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -42,6 +43,7 @@ func (s *Store) RecordCalls(ctx context.Context, calls []RecentCall) error {
 	if err != nil {
 		return fmt.Errorf("record %d calls in the debugger: %w", len(calls), err)
 	}
+	var kept map[int64]int64
 	err = pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
 		if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(debuggerLock)); err != nil {
 			return err
@@ -57,20 +59,51 @@ func (s *Store) RecordCalls(ctx context.Context, calls []RecentCall) error {
 		if err != nil {
 			return err
 		}
-		// The primary key gives the newest calls of a source, and the older ones.
-		_, err = t.Exec(ctx, `
-			DELETE FROM recent_calls r
-			USING (SELECT s.source_id, (
-					SELECT x.call_id FROM recent_calls x WHERE x.source_id = s.source_id
-					ORDER BY x.call_id DESC OFFSET $2 - 1 LIMIT 1) AS call_id
-				FROM (SELECT DISTINCT source_id FROM unnest($1::bigint[]) AS source_id) s) oldest
-			WHERE r.source_id = oldest.source_id AND r.call_id < oldest.call_id`, columns.sources, RecentPerSource)
+		kept, err = s.trimCalls(ctx, t, columns.sources)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("record %d calls in the debugger: %w", len(calls), err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.Copy(s.oldestCalls, kept)
 	return nil
+}
+
+// trimCalls deletes all but the newest calls of the sources, and returns the oldest that
+// each keeps. What was trimmed before is left out of the search: the primary key still
+// leads to it until the table is vacuumed.
+func (s *Store) trimCalls(ctx context.Context, t pgx.Tx, sources []int64) (map[int64]int64, error) {
+	rows, err := t.Query(ctx, `
+		SELECT s.source_id, (
+			SELECT x.call_id FROM recent_calls x WHERE x.source_id = s.source_id
+			ORDER BY x.call_id DESC OFFSET $2 - 1 LIMIT 1)
+		FROM (SELECT DISTINCT source_id FROM unnest($1::bigint[]) AS source_id) s`, sources, RecentPerSource)
+	if err != nil {
+		return nil, err
+	}
+	kept := make(map[int64]int64)
+	var source int64
+	var oldest *int64
+	if _, err := pgx.ForEachRow(rows, []any{&source, &oldest}, func() error {
+		if oldest != nil {
+			kept[source] = *oldest
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	var ids, from, to []int64
+	s.mu.RLock()
+	for source, oldest := range kept {
+		ids, from, to = append(ids, source), append(from, s.oldestCalls[source]), append(to, oldest)
+	}
+	s.mu.RUnlock()
+	_, err = t.Exec(ctx, `
+		DELETE FROM recent_calls r USING unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS old (source_id, first, after)
+		WHERE r.source_id = old.source_id AND r.call_id >= old.first AND r.call_id < old.after`, ids, from, to)
+	return kept, err
 }
 
 // callColumns are recent calls as arrays for unnest.

@@ -55,6 +55,7 @@ type Store struct {
 
 	knownIDs    knownIDs
 	copyRows    int
+	oldestCalls map[int64]int64 // by source: those before are trimmed from the debugger
 	suppression suppressionState
 }
 
@@ -90,6 +91,7 @@ func New(pool *pgxpool.Pool) *Store {
 	return &Store{
 		pool: pool, nameIDs: make(map[string]int64), names: make(map[int64]string),
 		sources: make(map[int64]string), partitions: make(map[string]bool), copyRows: copyRows,
+		oldestCalls: make(map[int64]int64),
 	}
 }
 
