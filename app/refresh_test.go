@@ -56,6 +56,33 @@ func TestRefreshRealtime(t *testing.T) {
 	}
 }
 
+// What a call did to a part without a window shows at the next slot, even if by then the
+// part with a window, which hid it when the call came, has been entered and left again.
+func TestRefreshRealtimeOfMixedParts(t *testing.T) {
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	l := newLab(t, &now)
+	l.define(t, engine.Definition{
+		Key: "undecided", Kind: query.Audience, Refresh: engine.RefreshRealtime,
+		Query: "event('Bought').count() >= 1 AND event('Seen').within(30 minutes).count() = 0",
+	})
+	l.settle(t)
+	now = now.Add(10 * time.Minute)
+	l.ingest(t, now, "u1 Seen 1")
+	now = now.Add(10 * time.Minute)
+	l.ingest(t, now, "u1 Bought 1")
+	if got := members(t, l); got != "" {
+		t.Errorf("members are %q when the window hides them", got)
+	}
+	if found := l.verify(t, engine.VerifyOptions{}); len(found) > 0 {
+		t.Errorf("verify: %v", found)
+	}
+	now = time.Date(2026, 5, 4, 13, 0, 0, 0, time.UTC)
+	l.settle(t)
+	if got := members(t, l); got != "undecided" {
+		t.Errorf("members are %q at the next slot, want undecided", got)
+	}
+}
+
 // members are the audiences that u1 is in.
 func members(t *testing.T, l *lab) string {
 	t.Helper()

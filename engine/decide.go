@@ -96,14 +96,15 @@ func (d *decision) evaluate(p *Profile, v *Version, asOf time.Time) bool {
 
 // evaluatePromptly decides a scheduled version's value as of now; the slots' states and
 // marks stay as they are. The next slot looks at a value that changed, because what
-// changed it may have come and gone between two slots, and at leaves that are replayed.
+// changed it may have come and gone between two slots, and at versions that more than the
+// move of windows can change: it does not see by itself what calls did to the rest.
 func (d *decision) evaluatePromptly(p *Profile, v *Version) bool {
 	if !identity.Eligible(p.Links, v.Computation.IncludeAnonymous) {
 		return false
 	}
 	in := inputs{decision: d, profile: p, version: v, fromHistory: true}
 	changed := d.change(p, v, v.Definition.EvalWith(in, d.now))
-	if changed || !v.Pure() {
+	if changed || !v.movedBySlots() {
 		p.markDue(v.Computation, atOnce)
 	}
 	return changed

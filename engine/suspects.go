@@ -20,15 +20,29 @@ func (v *Version) Pure() bool {
 	return true
 }
 
+// movedBySlots tells whether the value follows from states that slots alone change.
+func (v *Version) movedBySlots() bool {
+	for _, l := range v.Leaves {
+		if !l.Moves() {
+			return false
+		}
+	}
+	return v.Pure()
+}
+
 // byStates is what the values of pure computations are by the profile's states. That is
 // what the profile holds of them, so they need not be looked at if it stays the same.
 func (d *decision) byStates(p *Profile, computations []*Computation) []query.Value {
 	values := make([]query.Value, len(computations))
 	for i, c := range computations {
-		v := d.catalog.versionFor(c, p, d.running)
-		values[i] = v.Definition.EvalWith(inputs{decision: d, profile: p, version: v}, d.now)
+		values[i] = d.byState(p, c)
 	}
 	return values
+}
+
+func (d *decision) byState(p *Profile, c *Computation) query.Value {
+	v := d.catalog.versionFor(c, p, d.running)
+	return v.Definition.EvalWith(inputs{decision: d, profile: p, version: v}, d.now)
 }
 
 // moved are those of the computations that have another value than before, with what it
