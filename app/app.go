@@ -119,15 +119,9 @@ func (a *App) Close() { a.queue.Close() }
 // done by Run or Settle.
 func (a *App) Define(ctx context.Context, definitions []engine.Definition) ([]*engine.DefinitionError, error) {
 	for i := range definitions {
-		text := definitions[i].Schedule
-		if text == "" {
-			continue
+		if err := normalize(&definitions[i]); err != nil {
+			return nil, err
 		}
-		s, err := scheduler.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", definitions[i].Key, err)
-		}
-		definitions[i].Schedule = s.String()
 	}
 	refused, err := a.Engine.Define(ctx, definitions, a.now())
 	poke(a.defined)

@@ -29,10 +29,10 @@ func Forget(ctx context.Context, s *store.Store, ids []identity.ID, returning bo
 		}
 		done.Suppressed = suppressed.IDs
 	}
-	rules, err := identity.Settings{}.Compile() // deletion asks none of them
+	e, err := engineOn(s)
 	if err != nil {
 		return done, err
 	}
-	done.DeletionReport, err = engine.New(s, rules).DeleteProfile(ctx, ids, now())
+	done.DeletionReport, err = e.DeleteProfile(ctx, ids, now())
 	return done, err
 }

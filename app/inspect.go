@@ -103,7 +103,7 @@ func Apply(ctx context.Context, s *store.Store, desired engine.Desired, plan *en
 			changed = append(changed, desired.Definitions[i])
 		}
 	}
-	e, err := definer(s)
+	e, err := engineOn(s)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func Apply(ctx context.Context, s *store.Store, desired engine.Desired, plan *en
 
 // Remove deletes a computation, see engine.Engine.Remove; false: there is none.
 func Remove(ctx context.Context, s *store.Store, key string, now time.Time) (bool, error) {
-	e, err := definer(s)
+	e, err := engineOn(s)
 	if err != nil {
 		return false, err
 	}
@@ -141,7 +141,7 @@ func Remove(ctx context.Context, s *store.Store, key string, now time.Time) (boo
 
 // Readers are the keys of the computations that read one.
 func Readers(ctx context.Context, s *store.Store, key string) ([]string, error) {
-	e, err := definer(s)
+	e, err := engineOn(s)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func Readers(ctx context.Context, s *store.Store, key string) ([]string, error) 
 // RunNow brings a scheduled computation, and all of its schedule, up to the present, see
 // engine.Engine.RunSlot. The slots that follow come as always.
 func RunNow(ctx context.Context, s *store.Store, kind query.Purpose, key string, now time.Time) (engine.SlotResult, error) {
-	e, err := definer(s)
+	e, err := engineOn(s)
 	if err != nil {
 		return engine.SlotResult{}, err
 	}
@@ -175,9 +175,9 @@ func RunNow(ctx context.Context, s *store.Store, kind query.Purpose, key string,
 	return e.RunSlot(ctx, comp.Current.Schedule, now.UTC().Truncate(time.Second), now)
 }
 
-// definer is an engine for those who change what is computed.
-func definer(s *store.Store) (*engine.Engine, error) {
-	rules, err := identity.Settings{}.Compile() // definitions ask none of them
+// engineOn is an engine for work that resolves no calls.
+func engineOn(s *store.Store) (*engine.Engine, error) {
+	rules, err := identity.Settings{}.Compile() // nobody asks them
 	if err != nil {
 		return nil, err
 	}

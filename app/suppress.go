@@ -35,10 +35,10 @@ func Unsuppress(ctx context.Context, s *store.Store, ids []identity.ID, now func
 	if err != nil || len(owners) == 0 {
 		return done, err
 	}
-	rules, err := identity.Settings{}.Compile() // no call is resolved
+	e, err := engineOn(s)
 	if err != nil {
 		return done, err
 	}
-	_, err = engine.New(s, rules).Verify(ctx, engine.VerifyOptions{Profiles: owners, Repair: true}, now(), func(engine.Difference) {})
+	_, err = e.Verify(ctx, engine.VerifyOptions{Profiles: owners, Repair: true}, now(), func(engine.Difference) {})
 	return done, err
 }

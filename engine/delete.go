@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -36,30 +35,24 @@ func (e *Engine) DeleteProfile(ctx context.Context, ids []identity.ID, now time.
 		for _, id := range ids {
 			wanted = appendNew(wanted, id.Normal())
 		}
-		owners, err := tx.Owners(ctx, wanted)
+		locked, err := tx.LockOwners(ctx, wanted)
 		if err != nil {
 			return err
 		}
-		owning := make(map[int64]bool, len(owners))
+		known := make(map[identity.ID]bool)
+		for _, p := range locked {
+			report.Profiles = append(report.Profiles, int64(p.ID))
+			for _, l := range p.Links {
+				known[l.ID] = true
+			}
+		}
 		for _, id := range wanted {
-			if owner, ok := owners[id]; ok {
-				owning[int64(owner)] = true
-			} else {
+			if !known[id] {
 				report.Unknown = append(report.Unknown, id)
 			}
 		}
-		if len(owning) == 0 {
+		if len(locked) == 0 {
 			return nil
-		}
-		locked, err := tx.LockProfiles(ctx, slices.Collect(maps.Keys(owning)))
-		if err != nil {
-			return err
-		}
-		if len(locked) < len(owning) || !own(locked, owners) {
-			return ErrAgain // merged between the look-up and the lock
-		}
-		for _, p := range locked {
-			report.Profiles = append(report.Profiles, int64(p.ID))
 		}
 		slices.Sort(report.Profiles)
 		return tx.DeleteProfiles(ctx, &report, now)
@@ -68,16 +61,4 @@ func (e *Engine) DeleteProfile(ctx context.Context, ids []identity.ID, now time.
 		return report, fmt.Errorf("delete the profiles of %d ids: %w", len(ids), err)
 	}
 	return report, nil
-}
-
-// own tells whether the profiles have the ids that they were found by.
-func own(profiles []identity.Profile, owners map[identity.ID]identity.ProfileID) bool {
-	for _, p := range profiles {
-		for id, owner := range owners {
-			if owner == p.ID && !slices.ContainsFunc(p.Links, func(l identity.Link) bool { return l.ID == id }) {
-				return false
-			}
-		}
-	}
-	return true
 }

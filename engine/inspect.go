@@ -86,8 +86,13 @@ func (p *plan) needsOf(c *Catalog, versions ...*Version) {
 	}
 }
 
+// histories is who reads events: a transaction, or a look.
+type histories interface {
+	History(ctx context.Context, h HistoryQuery, yield func(profileID int64, e *query.Event) error) error
+}
+
 // readHistory reads the events of the names of all profiles.
-func readHistory(ctx context.Context, r Records, profiles []*Profile, names []string) error {
+func readHistory(ctx context.Context, r histories, profiles []*Profile, names []string) error {
 	if len(names) == 0 || len(profiles) == 0 {
 		return nil
 	}
@@ -105,8 +110,17 @@ func readHistory(ctx context.Context, r Records, profiles []*Profile, names []st
 
 // stands reads how far what the versions say has come.
 func stands(ctx context.Context, r Records, versions []*Version) (map[*Version]time.Time, map[int64]Mark, error) {
-	var scheduled []*Version
-	var windowed []int64
+	scheduled, windowed := clocked(versions)
+	instants, err := r.Instants(ctx, scheduled)
+	if err != nil {
+		return nil, nil, err
+	}
+	marks, err := r.Marks(ctx, windowed)
+	return instants, marks, err
+}
+
+// clocked are those of the versions, and of their leaves, that slots move.
+func clocked(versions []*Version) (scheduled []*Version, windowed []int64) {
 	for _, v := range versions {
 		if v.Scheduled() {
 			scheduled = append(scheduled, v)
@@ -117,10 +131,5 @@ func stands(ctx context.Context, r Records, versions []*Version) (map[*Version]t
 			}
 		}
 	}
-	instants, err := r.Instants(ctx, scheduled)
-	if err != nil {
-		return nil, nil, err
-	}
-	marks, err := r.Marks(ctx, windowed)
-	return instants, marks, err
+	return scheduled, windowed
 }

@@ -50,8 +50,6 @@ type Tx interface {
 	// ClaimMessages notes message ids and answers which of them are new.
 	ClaimMessages(ctx context.Context, ids []string, now time.Time) ([]bool, error)
 
-	// Owners finds the profiles of external ids; unknown ones are left out.
-	Owners(ctx context.Context, ids []identity.ID) (map[identity.ID]identity.ProfileID, error)
 	// LockOwners locks the profiles that own any of the ids, in ascending order of (bucket,
 	// number), and reads all their ids. ErrAgain: an id came to another profile meanwhile.
 	LockOwners(ctx context.Context, ids []identity.ID) ([]identity.Profile, error)

@@ -160,20 +160,11 @@ func (v *verification) choose() error {
 
 // lock locks the next profiles, and keeps slots from moving windows meanwhile.
 func (v *verification) lock(ctx context.Context, chunk int) (err error) {
-	var scheduled []*Version
-	var windowed []int64
+	var versions []*Version
 	for _, c := range v.targets {
-		for _, version := range v.catalog.versions(c) {
-			if version.Scheduled() {
-				scheduled = append(scheduled, version)
-			}
-			for _, l := range version.Leaves {
-				if l.Moves() {
-					windowed = appendNew(windowed, l.ID)
-				}
-			}
-		}
+		versions = append(versions, v.catalog.versions(c)...)
 	}
+	scheduled, windowed := clocked(versions)
 	if v.instants, err = v.tx.LockVersions(ctx, scheduled); err != nil {
 		return err
 	}
@@ -240,23 +231,13 @@ func (v *verification) load(ctx context.Context) error {
 		}
 	}
 	wants := make([]Want, 0, len(v.profiles))
-	byID := make(map[int64]*Profile, len(v.profiles))
-	ids := make([]int64, 0, len(v.profiles))
 	for _, p := range v.profiles {
 		wants = append(wants, Want{
 			Profile: p, Events: needs.events, Computations: needs.computations, Connections: needs.connections, Traits: needs.traits,
 		})
-		byID[p.ID] = p
-		ids = append(ids, p.ID)
 	}
 	if err := v.tx.Load(ctx, wants); err != nil {
 		return err
 	}
-	if len(needs.names) == 0 {
-		return nil
-	}
-	return v.tx.History(ctx, HistoryQuery{Profiles: ids, Names: needs.names}, func(id int64, e *query.Event) error {
-		byID[id].history = append(byID[id].history, e)
-		return nil
-	})
+	return readHistory(ctx, v.tx, v.profiles, needs.names)
 }

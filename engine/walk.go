@@ -256,7 +256,7 @@ func (w *walk) suspect(d *decision, p *Profile, leaf int64, start []*Computation
 		if slices.Contains(start, c) {
 			continue
 		}
-		if value := d.byStates(p, []*Computation{c})[0]; changes(c.Next, nil, value) {
+		if changes(c.Next, nil, d.byState(p, c)) {
 			start = append(start, c)
 		}
 	}

@@ -46,7 +46,7 @@ func columnsOf(ids []int64) profileColumns {
 	return c
 }
 
-// Owners implements engine.Tx.
+// Owners implements engine.Records.
 func (t *tx) Owners(ctx context.Context, ids []identity.ID) (map[identity.ID]identity.ProfileID, error) {
 	var c idColumns
 	for _, id := range ids {
@@ -118,8 +118,7 @@ func (t *tx) LockProfiles(ctx context.Context, ids []int64) ([]identity.Profile,
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	slices.SortFunc(ids, engine.CompareProfiles)
-	c := columnsOf(ids)
+	c := columnsOf(slices.SortedFunc(slices.Values(ids), engine.CompareProfiles))
 	rows, err := t.Query(ctx, `
 		SELECT p.profile_id, p.created_at, p.merges, p.ids, p.suppressed
 		FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id) JOIN profiles p USING (bucket, profile_id)
