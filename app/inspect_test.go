@@ -166,3 +166,39 @@ func TestExplainSuppressed(t *testing.T) {
 		t.Errorf("a preview counts who is suppressed: %+v, %v", p, err)
 	}
 }
+
+// What is removed keeps its last values, so that those who read it do not follow what it
+// would have read.
+func TestPlanEndsAtWhatIsRemoved(t *testing.T) {
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	l := newLab(t, &now)
+	buyer := engine.Definition{Key: "buyer", Kind: query.Audience, Query: "event('Bought').count() >= 1", IncludeHistorical: true}
+	keen := engine.Definition{Key: "keen", Kind: query.Audience, Query: "trait('buyer') = 'true'", IncludeHistorical: true}
+	best := engine.Definition{Key: "best", Kind: query.Audience, Query: "trait('keen') = 'true'", IncludeHistorical: true}
+	l.define(t, buyer, keen, best)
+	l.settle(t)
+	l.ingest(t, now, "u1 Bought 1")
+
+	buyer.Query = "event('Bought').count() >= 2"
+	for _, c := range []struct {
+		desired []engine.Definition
+		exits   int64 // of best
+	}{
+		{[]engine.Definition{buyer, keen, best}, 1},
+		{[]engine.Definition{buyer, best}, 0},
+	} {
+		p, err := app.Plan(t.Context(), l.app.Store, engine.Desired{Definitions: c.desired}, &engine.DryRun{}, 0, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var exits int64
+		for _, s := range p.Steps {
+			if s.Key == "best" && s.Effect != nil {
+				exits = s.Effect.Exited
+			}
+		}
+		if exits != c.exits {
+			t.Errorf("with %d definitions %d leave best, not %d", len(c.desired), exits, c.exits)
+		}
+	}
+}

@@ -115,6 +115,11 @@ func (i *Inspector) Plan(ctx context.Context, desired Desired, count *DryRun, no
 		return p, nil
 	}
 	run := &dryRun{inspector: i, options: *count, now: now, changes: changes, destinations: desired.Destinations}
+	for _, s := range p.Steps {
+		if s.Action == ActionRemove {
+			run.removed = append(run.removed, s.Key)
+		}
+	}
 	if err := run.do(ctx); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
