@@ -42,7 +42,8 @@ type Config struct {
 	ClientIP func(*http.Request) string
 
 	DefaultRate   float64       // requests per second of a source that has no rate; default DefaultRate
-	MaxConcurrent int           // requests being read and stored; more are answered 503; default 1,000
+	MaxConcurrent int           // requests being decoded and stored; more are answered 503; default 1,000
+	MaxBodies     int64         // bytes of request bodies in memory; more are answered 503; default 128 MiB
 	AnswerTimeout time.Duration // how long a request waits to be stored; default 30 s
 }
 
@@ -52,6 +53,7 @@ type API struct {
 	public *url.URL
 	pace   pacer
 	slots  chan struct{} // one for each request at work
+	room   room
 
 	twoKeys sync.Map // ids of sources whose clients were seen to send two different keys
 }
@@ -67,12 +69,13 @@ func New(cfg Config) (*API, error) {
 	}
 	cfg.DefaultRate = cmp.Or(cfg.DefaultRate, DefaultRate)
 	cfg.MaxConcurrent = cmp.Or(cfg.MaxConcurrent, 1_000)
+	cfg.MaxBodies = cmp.Or(cfg.MaxBodies, 128<<20)
 	cfg.AnswerTimeout = cmp.Or(cfg.AnswerTimeout, 30*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = connectionIP
 	}
-	return &API{cfg: cfg, public: public, pace: pacer{standard: cfg.DefaultRate}, slots: make(chan struct{}, cfg.MaxConcurrent)}, nil
+	return &API{cfg: cfg, public: public, pace: pacer{standard: cfg.DefaultRate}, slots: make(chan struct{}, cfg.MaxConcurrent), room: room{size: cfg.MaxBodies}}, nil
 }
 
 // connectionIP is the address at the other end of the connection.

@@ -28,8 +28,9 @@ var unzippers = sync.Pool{New: func() any { return new(gzip.Reader) }}
 
 // readBody reads at most limit bytes of text from a body that may be compressed.
 // What is too large is refused as soon as that is known: from the header, or after
-// limit bytes, whatever the body would inflate to. tooLarge is the code for it.
-func readBody(w http.ResponseWriter, r *http.Request, limit int, tooLarge event.Code) ([]byte, *refusal) {
+// limit bytes, whatever the body would inflate to. tooLarge is the code for it. The memory
+// for the text comes out of h, whose owner gives it back.
+func readBody(w http.ResponseWriter, r *http.Request, limit int, tooLarge event.Code, h *hold) ([]byte, *refusal) {
 	large := func() *refusal {
 		return refuse(http.StatusBadRequest, tooLarge, fmt.Sprintf("the body is larger than %d bytes", limit))
 	}
@@ -58,8 +59,10 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int, tooLarge event.
 		}
 		text = unzip
 	}
-	raw, err := readUpTo(text, limit, int(r.ContentLength))
+	raw, err := readUpTo(text, limit, int(r.ContentLength), h)
 	switch {
+	case errors.Is(err, errNoRoom):
+		return nil, unavailable("too many requests at once")
 	case err != nil:
 		return nil, bodyFault(err, zipped, large)
 	case len(raw) > limit:
@@ -68,18 +71,34 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int, tooLarge event.
 	return raw, nil
 }
 
-// readUpTo reads r to its end, or one byte more than limit. The length that the
-// client announces, -1 if none, is believed only so far: memory follows what arrives.
-func readUpTo(r io.Reader, limit, announced int) ([]byte, error) {
-	raw := make([]byte, 0, min(max(announced, 0)+1, 32<<10))
-	r = io.LimitReader(r, int64(limit)+1)
+// errNoRoom says that there is no memory for more of a body.
+var errNoRoom = errors.New("no room for the body")
+
+// readUpTo reads r to its end, or one byte more than limit. The length that the client
+// announces, -1 if none, is believed only so far: memory follows what arrives.
+func readUpTo(r io.Reader, limit, announced int, h *hold) ([]byte, error) {
+	size := firstBuffer
+	if announced >= 0 {
+		size = min(size, announced+1)
+	}
+	if !h.grow(size) {
+		return nil, errNoRoom
+	}
+	raw := make([]byte, 0, size)
 	for {
 		if len(raw) == cap(raw) {
-			raw = append(raw, 0)[:len(raw)]
+			size = min(4*cap(raw), limit+1)
+			if announced >= 0 && announced < limit && cap(raw) <= announced {
+				size = min(size, announced+1)
+			}
+			if !h.grow(size - cap(raw)) {
+				return nil, errNoRoom
+			}
+			raw = append(make([]byte, 0, size), raw...)
 		}
 		n, err := r.Read(raw[len(raw):cap(raw)])
 		raw = raw[:len(raw)+n]
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || len(raw) > limit {
 			return raw, nil
 		}
 		if err != nil {

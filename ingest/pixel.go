@@ -37,10 +37,6 @@ func (a *API) takePixel(r *http.Request, t event.Type) *refusal {
 	if !ok {
 		return refuse(http.StatusBadRequest, event.CodeInvalidFormat, "the data is no base64")
 	}
-	if !a.enter() {
-		return unavailable("too many requests at once")
-	}
-	defer a.leave()
 	return a.take(r, request{receivedAt: a.cfg.Now(), key: headerKey(r), raw: raw, kind: t})
 }
 

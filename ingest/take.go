@@ -25,10 +25,6 @@ type request struct {
 //
 // A key in the header is looked at before the body is read, so that strangers cost little.
 func (a *API) post(w http.ResponseWriter, r *http.Request, kind event.Type) *refusal {
-	if !a.enter() {
-		return unavailable("too many requests at once")
-	}
-	defer a.leave()
 	req := request{receivedAt: a.cfg.Now(), key: headerKey(r), kind: kind}
 	if req.key != "" {
 		var why *refusal
@@ -41,8 +37,10 @@ func (a *API) post(w http.ResponseWriter, r *http.Request, kind event.Type) *ref
 	if kind != "" {
 		limit, tooLarge = event.DefaultMaxBytes, event.CodeMessageTooLarge
 	}
+	body := &hold{room: &a.room, stranger: !req.admitted}
+	defer body.release()
 	var why *refusal
-	if req.raw, why = readBody(w, r, limit, tooLarge); why != nil {
+	if req.raw, why = readBody(w, r, limit, tooLarge, body); why != nil {
 		if req.admitted {
 			a.record(Exchange{Source: req.src, At: req.receivedAt, Whole: &event.Rejection{Code: why.code, Message: why.message}})
 		}
@@ -59,7 +57,14 @@ func (a *API) forgive(why *refusal) *refusal {
 
 // take decodes the calls of a request and returns when they are stored. It gives
 // the reason for an answer other than success, or nil.
+//
+// Only now, with all of it at hand, does a request count among those at work: one that is
+// still on its way keeps no other out.
 func (a *API) take(r *http.Request, req request) *refusal {
+	if !a.enter() {
+		return unavailable("too many requests at once")
+	}
+	defer a.leave()
 	env := event.Envelope{ReceivedAt: req.receivedAt, Type: req.kind, RemoteIP: a.cfg.ClientIP(r)}
 	decode := event.DecodeBatch
 	if req.kind != "" {
