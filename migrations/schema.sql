@@ -97,6 +97,49 @@ COMMENT ON COLUMN inspect.accounts.members IS 'How many profiles belong to it.';
 
 COMMENT ON COLUMN inspect.accounts.traits IS 'What is known of it.';
 
+CREATE TABLE muster.api_tokens (
+    token_id bigint NOT NULL,
+    name text NOT NULL,
+    token_hash bytea NOT NULL,
+    scope text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone,
+    CONSTRAINT api_tokens_name_check CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'::text)),
+    CONSTRAINT api_tokens_scope_check CHECK ((scope = ANY (ARRAY['read'::text, 'write'::text]))),
+    CONSTRAINT api_tokens_token_hash_check CHECK ((octet_length(token_hash) = 32))
+);
+
+COMMENT ON TABLE muster.api_tokens IS 'Who may use the admin API and the Profile API. Tokens are known by a hash only.';
+
+COMMENT ON COLUMN muster.api_tokens.token_id IS 'Number of the token.';
+
+COMMENT ON COLUMN muster.api_tokens.name IS 'Who or what uses it, for people.';
+
+COMMENT ON COLUMN muster.api_tokens.token_hash IS 'SHA-256 of the token, which has 130 random bits.';
+
+COMMENT ON COLUMN muster.api_tokens.scope IS 'read, or write, which may read too.';
+
+COMMENT ON COLUMN muster.api_tokens.created_at IS 'When it was made.';
+
+COMMENT ON COLUMN muster.api_tokens.last_used_at IS 'When it was used last, to a minute; null: never.';
+
+CREATE VIEW inspect.api_tokens AS
+ SELECT t.name,
+    t.scope,
+    t.created_at,
+    t.last_used_at
+   FROM muster.api_tokens t;
+
+COMMENT ON VIEW inspect.api_tokens IS 'Who may use the admin API and the Profile API, without the tokens.';
+
+COMMENT ON COLUMN inspect.api_tokens.name IS 'Who or what uses it, for people.';
+
+COMMENT ON COLUMN inspect.api_tokens.scope IS 'read, or write, which may read too.';
+
+COMMENT ON COLUMN inspect.api_tokens.created_at IS 'When it was made.';
+
+COMMENT ON COLUMN inspect.api_tokens.last_used_at IS 'When it was used last, to a minute; null: never.';
+
 CREATE TABLE muster.backfills (
     backfill_id bigint NOT NULL,
     status text NOT NULL,
@@ -1564,6 +1607,15 @@ CREATE TABLE muster.catalog_version (
 
 COMMENT ON TABLE muster.catalog_version IS 'One row: a number that grows with every change of the definitions, so that a process notices that its copy is old.';
 
+ALTER TABLE muster.api_tokens ALTER COLUMN token_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.api_tokens_token_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 COMMENT ON COLUMN muster.catalog_version.only_row IS 'Always true; makes a second row impossible.';
 
 COMMENT ON COLUMN muster.catalog_version.version IS 'Grows by one in each transaction that changes a definition.';
@@ -1875,6 +1927,15 @@ ALTER TABLE ONLY muster.computed_values
 
 ALTER TABLE ONLY muster.connections
     ADD CONSTRAINT connections_pkey PRIMARY KEY (connection_id);
+
+ALTER TABLE ONLY muster.api_tokens
+    ADD CONSTRAINT api_tokens_name_key UNIQUE (name);
+
+ALTER TABLE ONLY muster.api_tokens
+    ADD CONSTRAINT api_tokens_pkey PRIMARY KEY (token_id);
+
+ALTER TABLE ONLY muster.api_tokens
+    ADD CONSTRAINT api_tokens_token_hash_key UNIQUE (token_hash);
 
 ALTER TABLE ONLY muster.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (dead_letter_id);
