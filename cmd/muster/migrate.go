@@ -74,10 +74,14 @@ func newMigrateUp(env *environment) *cobra.Command {
 				for _, m := range applied {
 					fmt.Fprintf(env.out, "applied %s\n", m.Name)
 				}
-				if err == nil && len(applied) == 0 {
+				if err != nil {
+					return err
+				}
+				if len(applied) == 0 {
 					fmt.Fprintln(env.out, "nothing to do: the schema is up to date")
 				}
-				return err
+				letReadersIn(cmd.Context(), dsn, env.logger(slog.LevelWarn))
+				return nil
 			})
 		},
 	}
