@@ -87,6 +87,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		return err
 	}
 	defer func() { err = errors.Join(err, closeDB()) }()
+	letReadersIn(ctx, server.DSN(), log)
 	sources := make([]store.ConfiguredSource, len(c.Sources))
 	for i, src := range c.Sources {
 		sources[i] = store.ConfiguredSource{Name: src.Name, Key: store.WriteKey(src.WriteKey), Rate: src.Rate}
