@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"muster/deliver"
 	"muster/engine"
 	"muster/identity"
+	"muster/ingest"
 	"muster/mixpanel"
 	"muster/query"
 )
@@ -27,6 +29,12 @@ type Config struct {
 	Database string `yaml:"database"`
 	// Listen is where the Tracking API is served; empty: 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
+	// PublicURL is the address under which apps reach the Tracking API, which libraries in
+	// browsers and phones are told; empty: the one under which they ask.
+	PublicURL string `yaml:"public_url"`
+	// TrustedProxies are addresses and networks of proxies whose X-Forwarded-For is
+	// believed; absent: ingest.Loopback.
+	TrustedProxies []string `yaml:"trusted_proxies"`
 	// Sources are those who may send calls.
 	Sources []Source `yaml:"sources"`
 	// DefaultRate is how many requests per second a source may send that has no rate of
@@ -148,6 +156,9 @@ func (c *Config) fill() {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:8080"
 	}
+	if c.TrustedProxies == nil {
+		c.TrustedProxies = ingest.Loopback
+	}
 	for i := range c.Destinations {
 		if c.Destinations[i].Kind == "" {
 			c.Destinations[i].Kind = "mixpanel"
@@ -175,6 +186,12 @@ func (c *Config) destinationNames() []string {
 		names = append(names, d.Name)
 	}
 	return names
+}
+
+// Proxies are the networks of TrustedProxies.
+func (c *Config) Proxies() []netip.Prefix {
+	proxies, _ := ingest.ParseProxies(c.TrustedProxies) // validated
+	return proxies
 }
 
 // Definitions are the audiences and traits as the engine takes them, audiences first.

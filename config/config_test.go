@@ -149,6 +149,8 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"rate", "sources:\n  - name: web\n    write_key: k\n    rate: -5", "muster.yaml:4: sources[0].rate: is -5; use 0.001 to 1000000 requests per second, or leave it out for the default"},
 		{"rate that is none", "sources:\n  - name: web\n    write_key: k\n    rate: fast", "muster.yaml:4:11: a text stands where a number belongs"},
 		{"default rate", "default_rate: 2000000", "muster.yaml:1: default_rate: is 2e+06; use 0.001 to 1000000 requests per second, or leave it out for the default"},
+		{"public address", "public_url: events.shop.test", `muster.yaml:1: public_url: "events.shop.test" is no public address; use one such as https://events.example.com`},
+		{"proxy", "listen: a:1\ntrusted_proxies: [10.0.0.0/8, proxy]", `muster.yaml:2: trusted_proxies: [1]: "proxy" is neither an address, such as 10.0.0.7, nor a network, such as 10.0.0.0/8`},
 		{"identity", "identity:\n  max_ids: -1", "muster.yaml:2: identity: max_ids: -1 is negative"},
 		{"destination without a name", "destinations:\n  - settings: {token: t}", `muster.yaml:2: destinations[0].name: "" is no name; use 1 to 64`},
 		{"destination twice", "destinations:\n  - {name: m, settings: {token: t}}\n  - {name: m, settings: {token: t}}", `muster.yaml:3: destinations[1].name: the name "m" stands twice`},
@@ -260,6 +262,19 @@ func TestRates(t *testing.T) {
 	c := mustParse(t, "default_rate: 200\nsources:\n  - {name: web, write_key: a, rate: 0.5}\n  - name: app\n    write_key: b\n    rate: ${PORT}\n  - {name: tv, write_key: c}\n")
 	if c.DefaultRate != 200 || c.Sources[0].Rate != 0.5 || c.Sources[1].Rate != 9000 || c.Sources[2].Rate != 0 {
 		t.Errorf("%v, %+v", c.DefaultRate, c.Sources)
+	}
+}
+
+// Proxies on this machine are believed, unless others are named, or none.
+func TestProxies(t *testing.T) {
+	for text, want := range map[string]string{
+		"listen: a:1":                         "[127.0.0.0/8 ::1/128]",
+		"trusted_proxies: []":                 "[]",
+		"trusted_proxies: [10.1.2.3, fd00::/8]": "[10.1.2.3/32 fd00::/8]",
+	} {
+		if got := fmt.Sprint(mustParse(t, text).Proxies()); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
 	}
 }
 

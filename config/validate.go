@@ -9,6 +9,7 @@ import (
 
 	"muster/deliver"
 	"muster/engine"
+	"muster/ingest"
 	"muster/mixpanel"
 	"muster/scheduler"
 )
@@ -45,6 +46,14 @@ func (c *Config) faults() faults {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		f.add("listen", "%q is not host:port, such as 127.0.0.1:8080", c.Listen)
+	}
+	if _, err := ingest.ParsePublicURL(c.PublicURL); err != nil {
+		f.add("public_url", "%w", err)
+	}
+	if _, err := ingest.ParseProxies(c.TrustedProxies); err != nil {
+		for _, one := range each(err) {
+			f.add("trusted_proxies", "%w", one)
+		}
 	}
 	if err := c.Identity.Validate(); err != nil {
 		for _, one := range each(err) {

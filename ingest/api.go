@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -63,9 +64,9 @@ func New(cfg Config) (*API, error) {
 	if cfg.Sources == nil || cfg.Collector == nil || cfg.Now == nil {
 		return nil, errors.New("ingest: an API needs sources, a collector and a clock")
 	}
-	public, err := parsePublicURL(cfg.PublicURL)
+	public, err := ParsePublicURL(cfg.PublicURL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ingest: %w", err)
 	}
 	cfg.DefaultRate = cmp.Or(cfg.DefaultRate, DefaultRate)
 	cfg.MaxConcurrent = cmp.Or(cfg.MaxConcurrent, 1_000)

@@ -78,14 +78,14 @@ func (a *API) publicAddress(r *http.Request) (protocol, host string) {
 	return protocol, r.Host
 }
 
-// parsePublicURL checks the configured address; nil when there is none.
-func parsePublicURL(s string) (*url.URL, error) {
+// ParsePublicURL checks the configured address; nil when there is none.
+func ParsePublicURL(s string) (*url.URL, error) {
 	if s == "" {
 		return nil, nil
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" {
-		return nil, fmt.Errorf("ingest: public address %q: want a URL like https://events.example.com", s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
+		return nil, fmt.Errorf("%q is no public address; use one such as https://events.example.com", s)
 	}
 	return u, nil
 }

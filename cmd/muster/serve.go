@@ -113,7 +113,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	recorder := a.Recorder()
 	api, err := ingest.New(ingest.Config{
 		Sources: s.WriteKeys(env.now), Collector: collector, Recorder: recorder, Now: env.now, Log: log, LenientAuth: c.LenientAuth,
-		DefaultRate: c.DefaultRate, OnAnswer: func(code event.Code) { metrics.Answered(string(code)) },
+		PublicURL: c.PublicURL, ClientIP: ingest.BehindProxies(c.Proxies()), DefaultRate: c.DefaultRate, OnAnswer: func(code event.Code) { metrics.Answered(string(code)) },
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"muster/internal/pgtest"
 	"muster/store"
 )
 
@@ -93,4 +95,48 @@ func TestServeFollowsCommands(t *testing.T) {
 	if strings.Contains(r.err.String(), first) || strings.Contains(r.err.String(), third) {
 		t.Error("the log shows a write key")
 	}
+}
+
+// Behind a proxy, libraries are told the public address, and a visitor's own address is
+// stored, as far as proxies that are trusted say it.
+func TestServeBehindAProxy(t *testing.T) {
+	dsn := pgtest.DSN(t)
+	text := "public_url: https://events.shop.test/t\nsources:\n  - {name: web, write_key: " + writeKey + "}\n"
+	serveOn := func(more string) (*running, string) {
+		r := background(t, map[string]string{"DATABASE_URL": dsn}, "serve", "--config", writeFile(t, "muster.yaml", text+more), "--listen", "127.0.0.1:0")
+		return r, r.serving(t)
+	}
+	pool := database(t, dsn)
+	visit := func(url, id, want string) {
+		t.Helper()
+		call := `{"messageId":"` + id + `","anonymousId":"a1","context":{"library":{"name":"analytics.js"}}}`
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/page", strings.NewReader(call))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth(writeKey, "")
+		req.Header.Set("X-Forwarded-For", "198.51.100.7, 203.0.113.9")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if ip := one[string](t, pool, `SELECT context ->> 'ip' FROM muster.events WHERE message_id = '`+id+`'`); ip != want {
+			t.Errorf("the visitor of %s came from %s, want %s", id, ip, want)
+		}
+	}
+	r, url := serveOn("")
+	visit(url, "by-default", "203.0.113.9") // whoever is on this machine is believed
+	resp, err := http.Get(url + "/v1/projects/" + writeKey + "/settings")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if settings, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(settings), `"apiHost":"events.shop.test/t/v1","protocol":"https"`) {
+		t.Errorf("settings %s %v", settings, err)
+	}
+	r.wait(t)
+	r, url = serveOn("trusted_proxies: []\n")
+	visit(url, "none", "127.0.0.1")
+	r.wait(t)
 }
