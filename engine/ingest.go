@@ -17,6 +17,8 @@ type Received struct {
 	Call     *event.Call
 	SourceID int64
 	Source   string // its name, as definitions see it
+	// Routes are the destinations that the call is forwarded to, each one once.
+	Routes []Route
 }
 
 // Receipt says what became of a call.
@@ -102,7 +104,9 @@ type work struct {
 	*Profile
 	joined bool // has an id that it did not have before
 	losers []*Profile
-	start  []*Computation
+	// suppressed: what a call of this profile says is forwarded to nobody.
+	suppressed bool
+	start      []*Computation
 	// suspects change only if the folds change the value that follows from the states.
 	suspects []*Computation
 	folds    []foldOf
@@ -133,7 +137,7 @@ func (in *ingestion) run(ctx context.Context) (err error) {
 		return err
 	}
 	if len(in.calls) == 0 {
-		return nil
+		return in.forward(ctx)
 	}
 	if err := in.resolve(ctx); err != nil {
 		return err
@@ -364,5 +368,16 @@ func (in *ingestion) write(ctx context.Context) error {
 	if err := in.tx.Save(ctx, in.catalog, profiles); err != nil {
 		return err
 	}
+	if err := in.forward(ctx); err != nil {
+		return err
+	}
 	return in.tx.Enqueue(ctx, profiles, in.now)
+}
+
+// forward queues the calls that go on to destinations, before what follows from them.
+func (in *ingestion) forward(ctx context.Context) error {
+	if list := in.forwarded(); len(list) > 0 {
+		return in.tx.Forward(ctx, list, in.now)
+	}
+	return nil
 }

@@ -127,6 +127,7 @@ func (in *ingestion) open(graph *identity.Graph, before map[identity.ProfileID]i
 		w := &work{Profile: NewProfile(int64(id), now.Links)}
 		w.born = !stored
 		w.joined = stored && len(now.Links) > len(was.Links)
+		w.suppressed = was.Suppressed || now.Suppressed
 		in.works[w.ID] = w
 		in.order = append(in.order, w)
 	}

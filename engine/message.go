@@ -60,4 +60,4 @@ func (m *Message) Carrier() string {
 }
 
 // Lane is the lane of the queue that keeps the carrier's messages in order.
-func (m *Message) Lane() int { return LaneOf(IDBucket("", m.Carrier())) }
+func (m *Message) Lane() int { return CarrierLane(m.Carrier()) }

@@ -89,6 +89,9 @@ type Tx interface {
 	NewSeqs(ctx context.Context, n int) ([]int64, error)
 	// AppendEvents stores events.
 	AppendEvents(ctx context.Context, events []StoredEvent) error
+	// Forward appends calls to the queue, in their order. It takes the lock that Enqueue
+	// takes, and comes before it.
+	Forward(ctx context.Context, calls []Forward, now time.Time) error
 	// Enqueue appends the profiles' messages to the queue. It takes a lock that is held to
 	// the end of the transaction, so it comes last.
 	Enqueue(ctx context.Context, profiles []*Profile, now time.Time) error

@@ -25,34 +25,40 @@ COMMENT ON SEQUENCE queue_seq IS 'Order of the queue; drawn under a lock that is
 
 CREATE TABLE queue (
     destination_id bigint NOT NULL,
-    lane           smallint NOT NULL CHECK (lane BETWEEN 0 AND 15),
     seq            bigint NOT NULL,
     connection_id  bigint NOT NULL,
-    bucket         integer NOT NULL,
     profile_id     bigint NOT NULL,
+    at             timestamptz NOT NULL,
+    queued_at      timestamptz NOT NULL,
+    barrier        bigint,
+    bucket         integer NOT NULL,
+    told           integer NOT NULL,
+    lane           smallint NOT NULL CHECK (lane BETWEEN 0 AND 15),
     form           text NOT NULL,
+    reason         text NOT NULL,
     ids            text NOT NULL,
     value          jsonb NOT NULL,
-    told           integer NOT NULL,
-    at             timestamptz NOT NULL,
-    reason         text NOT NULL,
-    queued_at      timestamptz NOT NULL,
-    PRIMARY KEY (destination_id, lane, seq)
+    call           json,
+    PRIMARY KEY (destination_id, lane, seq),
+    CHECK ((call IS NULL) = (connection_id <> 0)),
+    CHECK (barrier IS NULL OR call IS NOT NULL)
 ) PARTITION BY RANGE (seq);
 COMMENT ON TABLE queue IS 'Messages to be told, a log: appended with the change that made them, read in order, dropped by whole partitions when every destination is past them.';
 COMMENT ON COLUMN queue.destination_id IS 'To whom.';
 COMMENT ON COLUMN queue.lane IS 'Range of buckets of the id that the destination files the message under; order holds within a lane.';
 COMMENT ON COLUMN queue.seq IS 'Position; within a lane, commit order.';
-COMMENT ON COLUMN queue.connection_id IS 'What is told, and how.';
+COMMENT ON COLUMN queue.connection_id IS 'What is told, and how; 0: nothing computed, the call of a source is forwarded.';
 COMMENT ON COLUMN queue.bucket IS 'Bucket of the profile.';
-COMMENT ON COLUMN queue.profile_id IS 'The profile when it was queued.';
-COMMENT ON COLUMN queue.form IS 'identify or track.';
+COMMENT ON COLUMN queue.profile_id IS 'The profile when it was queued; 0: a forwarded call that no profile has seen.';
+COMMENT ON COLUMN queue.form IS 'identify or track; of a forwarded call also page, screen, group or alias.';
 COMMENT ON COLUMN queue.ids IS 'The combination of ids that the call carries.';
-COMMENT ON COLUMN queue.value IS 'The value.';
-COMMENT ON COLUMN queue.told IS 'Which message to this combination it is; with the other columns it makes the message id.';
+COMMENT ON COLUMN queue.value IS 'The value; null of a forwarded call.';
+COMMENT ON COLUMN queue.told IS 'Which message to this combination it is; with the other columns it makes the message id. 0 of a forwarded call, which has its own.';
 COMMENT ON COLUMN queue.at IS 'Time in the message.';
-COMMENT ON COLUMN queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair.';
+COMMENT ON COLUMN queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair; forwarded: it is a source''s own call.';
 COMMENT ON COLUMN queue.queued_at IS 'When it was queued.';
+COMMENT ON COLUMN queue.barrier IS 'Of a forwarded call that makes one person of two ids, which stands in the lanes of both: the seq of its other row. The row that comes second is sent, the first only waits for that. Null of all others.';
+COMMENT ON COLUMN queue.call IS 'The forwarded call; null of what was computed.';
 
 CREATE TABLE queue_positions (
     destination_id  bigint NOT NULL REFERENCES destinations,
@@ -100,7 +106,7 @@ CREATE TABLE queue_barriers (
 );
 COMMENT ON TABLE queue_barriers IS 'Calls that join two ids and stand in the lanes of both: each lane waits there for the other.';
 COMMENT ON COLUMN queue_barriers.destination_id IS 'The destination.';
-COMMENT ON COLUMN queue_barriers.barrier IS 'Id of the call.';
+COMMENT ON COLUMN queue_barriers.barrier IS 'The seq of the row that is sent.';
 COMMENT ON COLUMN queue_barriers.reached IS 'The lane that only waits has come to it.';
 COMMENT ON COLUMN queue_barriers.passed_at IS 'When the call was settled.';
 
@@ -123,6 +129,8 @@ CREATE TABLE dead_letters (
     reason_told    text NOT NULL,
     attempts       integer NOT NULL,
     died_at        timestamptz NOT NULL,
+    call           json,
+    waits_in       smallint CHECK (waits_in BETWEEN 0 AND 15),
     resolution     text CHECK (resolution IN ('retried', 'dropped', 'superseded')),
     resolved_at    timestamptz
 );
@@ -136,16 +144,18 @@ COMMENT ON COLUMN dead_letters.seq IS 'Its position in the queue.';
 COMMENT ON COLUMN dead_letters.kind IS 'rejected (refused for good), uncertain (perhaps applied), gave_up (failed for too long), undeliverable (no id that the destination takes).';
 COMMENT ON COLUMN dead_letters.code IS 'Short name of the reason, for counting.';
 COMMENT ON COLUMN dead_letters.reason IS 'The reason in words.';
-COMMENT ON COLUMN dead_letters.connection_id IS 'What was to be told.';
+COMMENT ON COLUMN dead_letters.connection_id IS 'What was to be told; 0: a forwarded call.';
 COMMENT ON COLUMN dead_letters.bucket IS 'Bucket of the profile.';
-COMMENT ON COLUMN dead_letters.profile_id IS 'The profile.';
-COMMENT ON COLUMN dead_letters.form IS 'identify or track.';
+COMMENT ON COLUMN dead_letters.profile_id IS 'The profile; 0: a forwarded call that no profile has seen.';
+COMMENT ON COLUMN dead_letters.form IS 'identify or track; of a forwarded call also page, screen, group or alias.';
 COMMENT ON COLUMN dead_letters.ids IS 'The combination of ids.';
-COMMENT ON COLUMN dead_letters.value IS 'The value.';
-COMMENT ON COLUMN dead_letters.told IS 'Which message to this combination it was.';
+COMMENT ON COLUMN dead_letters.value IS 'The value; null of a forwarded call.';
+COMMENT ON COLUMN dead_letters.told IS 'Which message to this combination it was; 0 of a forwarded call.';
 COMMENT ON COLUMN dead_letters.at IS 'Time in the message.';
 COMMENT ON COLUMN dead_letters.reason_told IS 'Why it was to be told.';
 COMMENT ON COLUMN dead_letters.attempts IS 'How often the destination was asked.';
 COMMENT ON COLUMN dead_letters.died_at IS 'When it was given up.';
+COMMENT ON COLUMN dead_letters.call IS 'The forwarded call; null of what was computed.';
+COMMENT ON COLUMN dead_letters.waits_in IS 'Of a forwarded call that makes one person of two ids: the lane of the other id, which waits for it. Null of all others.';
 COMMENT ON COLUMN dead_letters.resolution IS 'retried or dropped by an operator; superseded: it was to be retried, but its ids had been told a newer value; null while it waits for one.';
 COMMENT ON COLUMN dead_letters.resolved_at IS 'When.';

@@ -106,11 +106,11 @@ FROM muster.queue_positions p JOIN muster.destinations d USING (destination_id);
 COMMENT ON VIEW inspect.queue_lag IS 'What waits to be told, by destination and lane, and why if it fails.';
 
 CREATE VIEW inspect.dead_letters AS
-SELECT l.dead_letter_id, d.name AS destination, c.key, l.kind, l.code, l.reason, l.profile_id, l.ids, l.value, l.attempts, l.died_at, l.resolution, l.resolved_at
+SELECT l.dead_letter_id, d.name AS destination, c.key, l.kind, l.code, l.reason, l.profile_id, l.ids, l.value, l.attempts, l.died_at, l.resolution, l.resolved_at, l.call
 FROM muster.dead_letters l
 JOIN muster.destinations d USING (destination_id)
-JOIN muster.connections n USING (connection_id)
-JOIN muster.computations c ON c.computation_id = n.computation_id;
+LEFT JOIN muster.connections n USING (connection_id)
+LEFT JOIN muster.computations c ON c.computation_id = n.computation_id;
 COMMENT ON VIEW inspect.dead_letters IS 'Messages that were not told, with the reason.';
 
 COMMENT ON COLUMN inspect.backfills.profiles_per_second IS 'Its speed on average so far.';
@@ -146,18 +146,19 @@ COMMENT ON COLUMN inspect.computations.status IS 'Where it stands.';
 COMMENT ON COLUMN inspect.computations.status_reason IS 'Why, where that is not obvious.';
 COMMENT ON COLUMN inspect.computations.version IS 'Version of the definition that serves.';
 COMMENT ON COLUMN inspect.dead_letters.attempts IS 'How often the destination was asked.';
+COMMENT ON COLUMN inspect.dead_letters.call IS 'The call of a source that was forwarded; null of what was computed.';
 COMMENT ON COLUMN inspect.dead_letters.code IS 'Short name of the reason.';
 COMMENT ON COLUMN inspect.dead_letters.dead_letter_id IS 'Number of the dead letter.';
 COMMENT ON COLUMN inspect.dead_letters.destination IS 'To whom.';
 COMMENT ON COLUMN inspect.dead_letters.died_at IS 'When it was given up.';
 COMMENT ON COLUMN inspect.dead_letters.ids IS 'The combination of external ids that the call carries.';
-COMMENT ON COLUMN inspect.dead_letters.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
+COMMENT ON COLUMN inspect.dead_letters.key IS 'Key of the audience or trait; null of a forwarded call.';
 COMMENT ON COLUMN inspect.dead_letters.kind IS 'audience or trait.';
-COMMENT ON COLUMN inspect.dead_letters.profile_id IS 'The profile.';
+COMMENT ON COLUMN inspect.dead_letters.profile_id IS 'The profile; 0: a forwarded call that no profile has seen.';
 COMMENT ON COLUMN inspect.dead_letters.reason IS 'Why.';
 COMMENT ON COLUMN inspect.dead_letters.resolution IS 'retried or dropped; null while it waits for a decision.';
 COMMENT ON COLUMN inspect.dead_letters.resolved_at IS 'When that was decided.';
-COMMENT ON COLUMN inspect.dead_letters.value IS 'The value.';
+COMMENT ON COLUMN inspect.dead_letters.value IS 'The value; null of a forwarded call.';
 COMMENT ON COLUMN inspect.events.context IS 'Context.';
 COMMENT ON COLUMN inspect.events.message_id IS 'The call.';
 COMMENT ON COLUMN inspect.events.name IS 'Name.';

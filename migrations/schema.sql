@@ -487,10 +487,13 @@ CREATE TABLE muster.dead_letters (
     reason_told text NOT NULL,
     attempts integer NOT NULL,
     died_at timestamp with time zone NOT NULL,
+    call json,
+    waits_in smallint,
     resolution text,
     resolved_at timestamp with time zone,
     CONSTRAINT dead_letters_kind_check CHECK ((kind = ANY (ARRAY['rejected'::text, 'uncertain'::text, 'gave_up'::text, 'undeliverable'::text]))),
-    CONSTRAINT dead_letters_resolution_check CHECK ((resolution = ANY (ARRAY['retried'::text, 'dropped'::text, 'superseded'::text])))
+    CONSTRAINT dead_letters_resolution_check CHECK ((resolution = ANY (ARRAY['retried'::text, 'dropped'::text, 'superseded'::text]))),
+    CONSTRAINT dead_letters_waits_in_check CHECK (((waits_in >= 0) AND (waits_in <= 15)))
 );
 
 COMMENT ON TABLE muster.dead_letters IS 'Messages that were not told and that an operator decides about.';
@@ -509,19 +512,19 @@ COMMENT ON COLUMN muster.dead_letters.code IS 'Short name of the reason, for cou
 
 COMMENT ON COLUMN muster.dead_letters.reason IS 'The reason in words.';
 
-COMMENT ON COLUMN muster.dead_letters.connection_id IS 'What was to be told.';
+COMMENT ON COLUMN muster.dead_letters.connection_id IS 'What was to be told; 0: a forwarded call.';
 
 COMMENT ON COLUMN muster.dead_letters.bucket IS 'Bucket of the profile.';
 
-COMMENT ON COLUMN muster.dead_letters.profile_id IS 'The profile.';
+COMMENT ON COLUMN muster.dead_letters.profile_id IS 'The profile; 0: a forwarded call that no profile has seen.';
 
-COMMENT ON COLUMN muster.dead_letters.form IS 'identify or track.';
+COMMENT ON COLUMN muster.dead_letters.form IS 'identify or track; of a forwarded call also page, screen, group or alias.';
 
 COMMENT ON COLUMN muster.dead_letters.ids IS 'The combination of ids.';
 
-COMMENT ON COLUMN muster.dead_letters.value IS 'The value.';
+COMMENT ON COLUMN muster.dead_letters.value IS 'The value; null of a forwarded call.';
 
-COMMENT ON COLUMN muster.dead_letters.told IS 'Which message to this combination it was.';
+COMMENT ON COLUMN muster.dead_letters.told IS 'Which message to this combination it was; 0 of a forwarded call.';
 
 COMMENT ON COLUMN muster.dead_letters.at IS 'Time in the message.';
 
@@ -530,6 +533,10 @@ COMMENT ON COLUMN muster.dead_letters.reason_told IS 'Why it was to be told.';
 COMMENT ON COLUMN muster.dead_letters.attempts IS 'How often the destination was asked.';
 
 COMMENT ON COLUMN muster.dead_letters.died_at IS 'When it was given up.';
+
+COMMENT ON COLUMN muster.dead_letters.call IS 'The forwarded call; null of what was computed.';
+
+COMMENT ON COLUMN muster.dead_letters.waits_in IS 'Of a forwarded call that makes one person of two ids: the lane of the other id, which waits for it. Null of all others.';
 
 COMMENT ON COLUMN muster.dead_letters.resolution IS 'retried or dropped by an operator; superseded: it was to be retried, but its ids had been told a newer value; null while it waits for one.';
 
@@ -576,11 +583,12 @@ CREATE VIEW inspect.dead_letters AS
     l.attempts,
     l.died_at,
     l.resolution,
-    l.resolved_at
+    l.resolved_at,
+    l.call
    FROM (((muster.dead_letters l
      JOIN muster.destinations d USING (destination_id))
-     JOIN muster.connections n USING (connection_id))
-     JOIN muster.computations c ON ((c.computation_id = n.computation_id)));
+     LEFT JOIN muster.connections n USING (connection_id))
+     LEFT JOIN muster.computations c ON ((c.computation_id = n.computation_id)));
 
 COMMENT ON VIEW inspect.dead_letters IS 'Messages that were not told, with the reason.';
 
@@ -588,7 +596,7 @@ COMMENT ON COLUMN inspect.dead_letters.dead_letter_id IS 'Number of the dead let
 
 COMMENT ON COLUMN inspect.dead_letters.destination IS 'To whom.';
 
-COMMENT ON COLUMN inspect.dead_letters.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
+COMMENT ON COLUMN inspect.dead_letters.key IS 'Key of the audience or trait; null of a forwarded call.';
 
 COMMENT ON COLUMN inspect.dead_letters.kind IS 'audience or trait.';
 
@@ -596,11 +604,11 @@ COMMENT ON COLUMN inspect.dead_letters.code IS 'Short name of the reason.';
 
 COMMENT ON COLUMN inspect.dead_letters.reason IS 'Why.';
 
-COMMENT ON COLUMN inspect.dead_letters.profile_id IS 'The profile.';
+COMMENT ON COLUMN inspect.dead_letters.profile_id IS 'The profile; 0: a forwarded call that no profile has seen.';
 
 COMMENT ON COLUMN inspect.dead_letters.ids IS 'The combination of external ids that the call carries.';
 
-COMMENT ON COLUMN inspect.dead_letters.value IS 'The value.';
+COMMENT ON COLUMN inspect.dead_letters.value IS 'The value; null of a forwarded call.';
 
 COMMENT ON COLUMN inspect.dead_letters.attempts IS 'How often the destination was asked.';
 
@@ -609,6 +617,8 @@ COMMENT ON COLUMN inspect.dead_letters.died_at IS 'When it was given up.';
 COMMENT ON COLUMN inspect.dead_letters.resolution IS 'retried or dropped; null while it waits for a decision.';
 
 COMMENT ON COLUMN inspect.dead_letters.resolved_at IS 'When that was decided.';
+
+COMMENT ON COLUMN inspect.dead_letters.call IS 'The call of a source that was forwarded; null of what was computed.';
 
 CREATE TABLE muster.event_names (
     event_name_id bigint NOT NULL,
@@ -986,18 +996,22 @@ COMMENT ON COLUMN inspect.profiles.anonymous_ids IS 'Its anonymous ids, oldest f
 
 CREATE TABLE muster.queue (
     destination_id bigint NOT NULL,
-    lane smallint NOT NULL,
     seq bigint NOT NULL,
     connection_id bigint NOT NULL,
-    bucket integer NOT NULL,
     profile_id bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    queued_at timestamp with time zone NOT NULL,
+    barrier bigint,
+    bucket integer NOT NULL,
+    told integer NOT NULL,
+    lane smallint NOT NULL,
     form text NOT NULL,
+    reason text NOT NULL,
     ids text NOT NULL,
     value jsonb NOT NULL,
-    told integer NOT NULL,
-    at timestamp with time zone NOT NULL,
-    reason text NOT NULL,
-    queued_at timestamp with time zone NOT NULL,
+    call json,
+    CONSTRAINT queue_check CHECK (((call IS NULL) = (connection_id <> 0))),
+    CONSTRAINT queue_check1 CHECK (((barrier IS NULL) OR (call IS NOT NULL))),
     CONSTRAINT queue_lane_check CHECK (((lane >= 0) AND (lane <= 15)))
 )
 PARTITION BY RANGE (seq);
@@ -1006,29 +1020,33 @@ COMMENT ON TABLE muster.queue IS 'Messages to be told, a log: appended with the 
 
 COMMENT ON COLUMN muster.queue.destination_id IS 'To whom.';
 
-COMMENT ON COLUMN muster.queue.lane IS 'Range of buckets of the id that the destination files the message under; order holds within a lane.';
-
 COMMENT ON COLUMN muster.queue.seq IS 'Position; within a lane, commit order.';
 
-COMMENT ON COLUMN muster.queue.connection_id IS 'What is told, and how.';
+COMMENT ON COLUMN muster.queue.connection_id IS 'What is told, and how; 0: nothing computed, the call of a source is forwarded.';
 
-COMMENT ON COLUMN muster.queue.bucket IS 'Bucket of the profile.';
-
-COMMENT ON COLUMN muster.queue.profile_id IS 'The profile when it was queued.';
-
-COMMENT ON COLUMN muster.queue.form IS 'identify or track.';
-
-COMMENT ON COLUMN muster.queue.ids IS 'The combination of ids that the call carries.';
-
-COMMENT ON COLUMN muster.queue.value IS 'The value.';
-
-COMMENT ON COLUMN muster.queue.told IS 'Which message to this combination it is; with the other columns it makes the message id.';
+COMMENT ON COLUMN muster.queue.profile_id IS 'The profile when it was queued; 0: a forwarded call that no profile has seen.';
 
 COMMENT ON COLUMN muster.queue.at IS 'Time in the message.';
 
-COMMENT ON COLUMN muster.queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair.';
-
 COMMENT ON COLUMN muster.queue.queued_at IS 'When it was queued.';
+
+COMMENT ON COLUMN muster.queue.barrier IS 'Of a forwarded call that makes one person of two ids, which stands in the lanes of both: the seq of its other row. The row that comes second is sent, the first only waits for that. Null of all others.';
+
+COMMENT ON COLUMN muster.queue.bucket IS 'Bucket of the profile.';
+
+COMMENT ON COLUMN muster.queue.told IS 'Which message to this combination it is; with the other columns it makes the message id. 0 of a forwarded call, which has its own.';
+
+COMMENT ON COLUMN muster.queue.lane IS 'Range of buckets of the id that the destination files the message under; order holds within a lane.';
+
+COMMENT ON COLUMN muster.queue.form IS 'identify or track; of a forwarded call also page, screen, group or alias.';
+
+COMMENT ON COLUMN muster.queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair; forwarded: it is a source''s own call.';
+
+COMMENT ON COLUMN muster.queue.ids IS 'The combination of ids that the call carries.';
+
+COMMENT ON COLUMN muster.queue.value IS 'The value; null of a forwarded call.';
+
+COMMENT ON COLUMN muster.queue.call IS 'The forwarded call; null of what was computed.';
 
 CREATE TABLE muster.queue_positions (
     destination_id bigint NOT NULL,
@@ -1589,6 +1607,15 @@ COMMENT ON COLUMN inspect.violations.message_id IS 'The call.';
 
 COMMENT ON COLUMN inspect.violations.happened_at IS 'When.';
 
+ALTER TABLE muster.api_tokens ALTER COLUMN token_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.api_tokens_token_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE muster.backfills ALTER COLUMN backfill_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.backfills_backfill_id_seq
     START WITH 1
@@ -1606,15 +1633,6 @@ CREATE TABLE muster.catalog_version (
 );
 
 COMMENT ON TABLE muster.catalog_version IS 'One row: a number that grows with every change of the definitions, so that a process notices that its copy is old.';
-
-ALTER TABLE muster.api_tokens ALTER COLUMN token_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME muster.api_tokens_token_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
 
 COMMENT ON COLUMN muster.catalog_version.only_row IS 'Always true; makes a second row impossible.';
 
@@ -1793,7 +1811,7 @@ COMMENT ON TABLE muster.queue_barriers IS 'Calls that join two ids and stand in 
 
 COMMENT ON COLUMN muster.queue_barriers.destination_id IS 'The destination.';
 
-COMMENT ON COLUMN muster.queue_barriers.barrier IS 'Id of the call.';
+COMMENT ON COLUMN muster.queue_barriers.barrier IS 'The seq of the row that is sent.';
 
 COMMENT ON COLUMN muster.queue_barriers.reached IS 'The lane that only waits has come to it.';
 
@@ -1910,6 +1928,15 @@ ALTER TABLE ONLY muster.account_traits
 ALTER TABLE ONLY muster.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (bucket, group_id);
 
+ALTER TABLE ONLY muster.api_tokens
+    ADD CONSTRAINT api_tokens_name_key UNIQUE (name);
+
+ALTER TABLE ONLY muster.api_tokens
+    ADD CONSTRAINT api_tokens_pkey PRIMARY KEY (token_id);
+
+ALTER TABLE ONLY muster.api_tokens
+    ADD CONSTRAINT api_tokens_token_hash_key UNIQUE (token_hash);
+
 ALTER TABLE ONLY muster.backfills
     ADD CONSTRAINT backfills_pkey PRIMARY KEY (backfill_id);
 
@@ -1927,15 +1954,6 @@ ALTER TABLE ONLY muster.computed_values
 
 ALTER TABLE ONLY muster.connections
     ADD CONSTRAINT connections_pkey PRIMARY KEY (connection_id);
-
-ALTER TABLE ONLY muster.api_tokens
-    ADD CONSTRAINT api_tokens_name_key UNIQUE (name);
-
-ALTER TABLE ONLY muster.api_tokens
-    ADD CONSTRAINT api_tokens_pkey PRIMARY KEY (token_id);
-
-ALTER TABLE ONLY muster.api_tokens
-    ADD CONSTRAINT api_tokens_token_hash_key UNIQUE (token_hash);
 
 ALTER TABLE ONLY muster.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (dead_letter_id);

@@ -13,9 +13,7 @@ import (
 // QueueChannel is the channel on which the queue says that something was appended.
 const QueueChannel = "muster_queue"
 
-// Enqueue implements engine.Tx. Places in the queue are drawn under a lock that is held
-// to the commit: the order of places is the order of commits, so a reader that has seen
-// one place never meets a smaller one later.
+// Enqueue implements engine.Tx.
 func (t *tx) Enqueue(ctx context.Context, profiles []*engine.Profile, now time.Time) error {
 	var messages, undeliverable []*engine.Message
 	for _, p := range profiles {
@@ -33,13 +31,65 @@ func (t *tx) Enqueue(ctx context.Context, profiles []*engine.Profile, now time.T
 			return err
 		}
 	}
-	if len(messages) == 0 {
+	return t.appendQueue(ctx,
+		[]string{"destination_id", "seq", "connection_id", "profile_id", "at", "queued_at", "bucket", "told", "lane", "form", "reason", "ids", "value"},
+		len(messages), func(i int, seqs []int64) []any {
+			m := messages[i]
+			return []any{
+				m.Connection.Destination.ID, seqs[i], m.Connection.ID, m.ProfileID, m.At, now, int32(m.Bucket), int32(m.Times), int16(m.Lane()),
+				string(m.Form), string(m.Reason), m.IDs.Key(), m.Value.AppendJSON(nil),
+			}
+		})
+}
+
+// Forward implements engine.Tx. A call that makes one person of two ids stands in the lanes of
+// both, first in that of the id that is waited for: see deliver.Barrier.
+func (t *tx) Forward(ctx context.Context, calls []engine.Forward, now time.Time) error {
+	type line struct {
+		*engine.Forward
+		carrier string
+		partner int // the place of the other row, from this one; 0: there is none
+	}
+	lines := make([]line, 0, len(calls))
+	for i := range calls {
+		f := &calls[i]
+		if !f.Joins {
+			lines = append(lines, line{f, engine.CarrierOf(f.Call), 0})
+			continue
+		}
+		lines = append(lines, line{f, engine.JoinedBy(f.Call), 1}, line{f, engine.CarrierOf(f.Call), -1})
+	}
+	return t.appendQueue(ctx,
+		[]string{"destination_id", "seq", "connection_id", "profile_id", "at", "queued_at", "barrier", "bucket", "told", "lane", "form", "reason", "ids", "value", "call"},
+		len(lines), func(i int, seqs []int64) []any {
+			f := lines[i]
+			var barrier *int64
+			if f.partner != 0 {
+				barrier = &seqs[i+f.partner]
+			}
+			var bucket int32
+			if f.ProfileID != 0 {
+				bucket = int32(engine.ProfileBucket(f.ProfileID))
+			}
+			ids := f.IDs()
+			return []any{
+				f.DestinationID, seqs[i], int64(0), f.ProfileID, f.Call.Timestamp, now, barrier, bucket, int32(0), int16(engine.CarrierLane(f.carrier)),
+				string(f.Call.Type), string(engine.ReasonForwarded), ids.Key(), []byte("null"), engine.CallJSON(f.Call),
+			}
+		})
+}
+
+// appendQueue appends n rows. Their places are drawn under a lock that is held to the commit:
+// the order of places is the order of commits, so a reader that has seen one place never
+// meets a smaller one later.
+func (t *tx) appendQueue(ctx context.Context, columns []string, n int, row func(i int, seqs []int64) []any) error {
+	if n == 0 {
 		return nil
 	}
 	if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(appendLock)); err != nil {
 		return err
 	}
-	rows, err := t.Query(ctx, `SELECT nextval('queue_seq') FROM generate_series(1, $1)`, len(messages))
+	rows, err := t.Query(ctx, `SELECT nextval('queue_seq') FROM generate_series(1, $1)`, n)
 	if err != nil {
 		return err
 	}
@@ -47,19 +97,11 @@ func (t *tx) Enqueue(ctx context.Context, profiles []*engine.Profile, now time.T
 	if err != nil {
 		return err
 	}
-	_, err = t.CopyFrom(ctx, pgx.Identifier{"queue"},
-		[]string{"destination_id", "lane", "seq", "connection_id", "bucket", "profile_id", "form", "ids", "value", "told", "at", "reason", "queued_at"},
-		pgx.CopyFromSlice(len(messages), func(i int) ([]any, error) {
-			m := messages[i]
-			return []any{
-				m.Connection.Destination.ID, int16(m.Lane()), seqs[i], m.Connection.ID, int32(m.Bucket), m.ProfileID, string(m.Form),
-				m.IDs.Key(), m.Value.AppendJSON(nil), int32(m.Times), m.At, string(m.Reason), now,
-			}, nil
-		}))
+	_, err = t.CopyFrom(ctx, pgx.Identifier{"queue"}, columns, pgx.CopyFromSlice(n, func(i int) ([]any, error) { return row(i, seqs), nil }))
 	if err != nil {
-		return fmt.Errorf("queue %d messages: %w", len(messages), err)
+		return fmt.Errorf("queue %d messages: %w", n, err)
 	}
-	t.store.queueSeen.Store(seqs[len(seqs)-1])
+	t.store.queueSeen.Store(seqs[n-1])
 	_, err = t.Exec(ctx, `SELECT pg_notify($1, '')`, QueueChannel)
 	return err
 }

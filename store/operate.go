@@ -125,12 +125,13 @@ const (
 type DeadLetter struct {
 	ID          int64     `json:"id"`
 	Destination string    `json:"destination"`
-	Key         string    `json:"key"`
+	Forwarded   bool      `json:"forwarded,omitempty"` // it is a source's own call, of no computation
+	Key         string    `json:"key,omitempty"`
 	Kind        string    `json:"kind"` // KindRejected and so on
 	Code        string    `json:"code"`
 	Reason      string    `json:"reason"`
 	IDs         string    `json:"ids"`
-	Value       string    `json:"value"`
+	Value       string    `json:"value,omitempty"`
 	Attempts    int       `json:"attempts"`
 	DiedAt      time.Time `json:"died_at"`
 	// Call is the message as the Segment call that was to be sent; nil if it has nobody to go to.
@@ -143,18 +144,22 @@ type SampleCall struct {
 	MessageID    string         `json:"messageId"`
 	UserID       string         `json:"userId,omitempty"`
 	AnonymousID  string         `json:"anonymousId,omitempty"`
+	PreviousID   string         `json:"previousId,omitempty"`
+	GroupID      string         `json:"groupId,omitempty"`
 	Event        string         `json:"event,omitempty"`
+	Name         string         `json:"name,omitempty"`
+	Category     string         `json:"category,omitempty"`
 	Timestamp    time.Time      `json:"timestamp"`
 	Properties   jsontext.Value `json:"properties,omitempty"`
 	Traits       jsontext.Value `json:"traits,omitempty"`
-	Context      jsontext.Value `json:"context"`
-	Integrations jsontext.Value `json:"integrations"`
+	Context      jsontext.Value `json:"context,omitempty"`
+	Integrations jsontext.Value `json:"integrations,omitempty"`
 }
 
-func sample(m *engine.Message) *SampleCall {
-	c := m.Call()
+func sample(c *event.Call) *SampleCall {
 	return &SampleCall{
-		Type: c.Type, MessageID: c.MessageID, UserID: c.UserID, AnonymousID: c.AnonymousID, Event: c.Event, Timestamp: c.Timestamp,
+		Type: c.Type, MessageID: c.MessageID, UserID: c.UserID, AnonymousID: c.AnonymousID, PreviousID: c.PreviousID, GroupID: c.GroupID,
+		Event: c.Event, Name: c.Name, Category: c.Category, Timestamp: c.Timestamp,
 		Properties: c.Properties, Traits: c.Traits, Context: c.Context, Integrations: c.Integrations,
 	}
 }
@@ -176,21 +181,35 @@ func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, 
 		f.Limit = 100
 	}
 	rows, err := s.pool.Query(ctx, `
-		SELECT l.dead_letter_id, d.name, c.key, l.kind, l.code, l.reason, l.ids, l.value, l.attempts, l.died_at,
+		SELECT l.dead_letter_id, d.name, coalesce(c.key, ''), l.kind, l.code, l.reason, l.ids, l.value, l.attempts, l.died_at, l.call,
 			l.profile_id, l.form, l.told, l.at, l.reason_told, n.connection_id, n.entered_event, n.exited_event, n.computed_event, c.computation_id, c.kind
 		FROM dead_letters l
 		JOIN destinations d USING (destination_id)
-		JOIN connections n USING (connection_id)
-		JOIN computations c ON c.computation_id = n.computation_id
+		LEFT JOIN connections n USING (connection_id)
+		LEFT JOIN computations c ON c.computation_id = n.computation_id
 		WHERE `+letterWhere+` ORDER BY l.dead_letter_id DESC LIMIT $4`, f.IDs, f.Destination, f.Kind, f.Limit)
 	if err != nil {
 		return nil, fmt.Errorf("list dead letters: %w", err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (l DeadLetter, err error) {
+		var call []byte
+		err = row.Scan(&l.ID, &l.Destination, &l.Key, &l.Kind, &l.Code, &l.Reason, &l.IDs, &l.Value, &l.Attempts, &l.DiedAt, &call,
+			nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
+		if err != nil {
+			return l, err
+		}
+		if call != nil {
+			c, err := engine.DecodeCall(call)
+			if err != nil {
+				return l, err
+			}
+			l.Forwarded, l.Value, l.Call = true, "", sample(c)
+			return l, nil
+		}
 		c := &engine.Computation{}
 		n := &engine.Connection{Computation: c}
 		m := &engine.Message{Connection: n}
-		err = row.Scan(&l.ID, &l.Destination, &l.Key, &l.Kind, &l.Code, &l.Reason, &l.IDs, &l.Value, &l.Attempts, &l.DiedAt,
+		err = row.Scan(nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
 			&m.ProfileID, &m.Form, &m.Times, &m.At, &m.Reason, &n.ID, &n.EnteredEvent, &n.ExitedEvent, &n.ComputedEvent, &c.ID, &c.Kind)
 		if err != nil || l.Kind == KindUndeliverable {
 			return l, err
@@ -202,7 +221,7 @@ func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, 
 		if m.Value, err = query.ParseValue([]byte(l.Value)); err != nil {
 			return l, err
 		}
-		l.Call = sample(m)
+		l.Call = sample(m.Call())
 		return l, nil
 	})
 }
@@ -220,7 +239,8 @@ func carrierOf(ids string) string { return `substring(` + ids + ` FROM '^(?:[^|\
 // RetryDeadLetters queues dead letters again, as they were: same ids, value and time, so
 // that what was applied already is no second event for the destination. A property that
 // the destination was told anew since, of the same id, with whatever email, is not told
-// again, or the older value would be the last one.
+// again, or the older value would be the last one. Of
+// forwarded calls all are: what was said after them is not known here.
 // Undeliverable ones have nobody to go to and stay.
 func (s *Store) RetryDeadLetters(ctx context.Context, f LetterFilter, now time.Time) (Retried, error) {
 	var r Retried
@@ -242,18 +262,25 @@ func (s *Store) RetryDeadLetters(ctx context.Context, f LetterFilter, now time.T
 			return err
 		}
 		r.Superseded = tag.RowsAffected()
-		tag, err = t.Exec(ctx, `
+		// Of a call that another id waits for, that id's row comes first.
+		err = t.QueryRow(ctx, `
 			WITH chosen AS (
 				UPDATE dead_letters l SET resolution = 'retried', resolved_at = $4
 				FROM destinations d WHERE d.destination_id = l.destination_id AND l.kind <> 'undeliverable' AND`+letterWhere+`
-				RETURNING l.*)
-			INSERT INTO queue (destination_id, lane, seq, connection_id, bucket, profile_id, form, ids, value, told, at, reason, queued_at)
-			SELECT destination_id, lane, nextval('queue_seq'), connection_id, bucket, profile_id, form, ids, value, told, at, reason_told, $4
-			FROM (SELECT * FROM chosen ORDER BY seq) c`, f.IDs, f.Destination, f.Kind, now)
+				RETURNING l.*),
+			placed AS MATERIALIZED (
+				SELECT nextval('queue_seq') AS place, c.* FROM (
+					SELECT chosen.*, waits FROM chosen CROSS JOIN (VALUES (true), (false)) AS r (waits)
+					WHERE NOT waits OR waits_in IS NOT NULL ORDER BY seq, dead_letter_id, waits DESC) c),
+			queued AS (
+				INSERT INTO queue (destination_id, lane, seq, connection_id, bucket, profile_id, form, ids, value, told, at, reason, queued_at, call, barrier)
+				SELECT destination_id, CASE WHEN waits THEN waits_in ELSE lane END, place, connection_id, bucket, profile_id, form, ids, value, told, at,
+					reason_told, $4, call, CASE WHEN waits THEN place + 1 WHEN waits_in IS NOT NULL THEN place - 1 END
+				FROM placed)
+			SELECT count(*) FILTER (WHERE NOT waits) FROM placed`, f.IDs, f.Destination, f.Kind, now).Scan(&r.Queued)
 		if err != nil {
 			return err
 		}
-		r.Queued = tag.RowsAffected()
 		_, err = t.Exec(ctx, `SELECT pg_notify($1, '')`, QueueChannel)
 		return err
 	})

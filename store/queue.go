@@ -12,8 +12,6 @@ import (
 
 	"muster/deliver"
 	"muster/engine"
-	"muster/identity"
-	"muster/query"
 )
 
 // queuePoll is how long Wait waits at most: notices can get lost with a connection.
@@ -115,57 +113,6 @@ func (q *Queue) Release(ctx context.Context, leases []deliver.Lease) error {
 	return nil
 }
 
-// Read implements deliver.Queue.
-func (q *Queue) Read(ctx context.Context, lane deliver.Lane, after int64, limit int) ([]deliver.Entry, error) {
-	rows, err := q.store.pool.Query(ctx, `
-		SELECT q.seq, q.profile_id, q.bucket, q.form, q.ids, q.value, q.told, q.at, q.reason, q.queued_at,
-			q.connection_id, n.emit, n.entered_event, n.exited_event, n.computed_event, c.computation_id, c.key, c.name, c.kind, q.destination_id
-		FROM (SELECT * FROM queue
-			WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1) AND lane = $2 AND seq > $3
-			ORDER BY seq LIMIT $4) q -- the page first, in the order of the key; then what goes with it
-		JOIN connections n USING (connection_id)
-		JOIN computations c USING (computation_id)
-		ORDER BY q.seq`, lane.Destination, lane.Number, after, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read the queue: %w", err)
-	}
-	connections := make(map[int64]*engine.Connection) // a page is about few: each is read once
-	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (deliver.Entry, error) {
-		var e deliver.Entry
-		var m engine.Message
-		var connection int64
-		var ids string
-		var value []byte
-		err := row.Scan(&e.Seq, &m.ProfileID, &m.Bucket, &m.Form, &ids, &value, &m.Times, &m.At, &m.Reason, &e.QueuedAt,
-			&connection, nil, nil, nil, nil, nil, nil, nil, nil, nil)
-		if err != nil {
-			return e, err
-		}
-		if m.Connection = connections[connection]; m.Connection == nil {
-			c := &engine.Computation{}
-			n := &engine.Connection{ID: connection, Computation: c, Destination: &engine.Destination{Name: lane.Destination}}
-			err := row.Scan(nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
-				&n.Emit, &n.EnteredEvent, &n.ExitedEvent, &n.ComputedEvent, &c.ID, &c.Key, &c.Name, &c.Kind, &n.Destination.ID)
-			if err != nil {
-				return e, err
-			}
-			connections[connection], m.Connection = n, n
-		}
-		if m.IDs, err = identity.ParseCombination(ids); err != nil {
-			return e, err
-		}
-		if m.Value, err = query.ParseValue(value); err != nil {
-			return e, err
-		}
-		e.Call, e.Carrier, e.Repeatable = m.Call(), m.Carrier(), true
-		return e, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the queue: %w", err)
-	}
-	return entries, nil
-}
-
 // MarkInFlight implements deliver.Queue.
 func (q *Queue) MarkInFlight(ctx context.Context, l deliver.Lease, seqs []int64) error {
 	tag, err := q.store.pool.Exec(ctx, `
@@ -225,82 +172,6 @@ func (q *Queue) Commit(ctx context.Context, l deliver.Lease, p deliver.Progress)
 		return fmt.Errorf("store the progress of delivery: %w", err)
 	}
 	return err
-}
-
-// letters stores what is set aside, taking the rest of each from its row in the queue.
-func letters(ctx context.Context, t pgx.Tx, destination int64, lane int, p deliver.Progress) error {
-	var seqs []int64
-	var kinds, codes, reasons []string
-	var attempts []int32
-	for _, list := range []struct {
-		kind    string
-		letters []deliver.Letter
-	}{{KindRejected, p.Dead}, {KindUncertain, p.Uncertain}} {
-		for _, letter := range list.letters {
-			kind := list.kind
-			if letter.Code == deliver.CodeGaveUp {
-				kind = KindGaveUp
-			}
-			seqs = append(seqs, letter.Entry.Seq)
-			kinds = append(kinds, kind)
-			codes = append(codes, letter.Code)
-			reasons = append(reasons, letter.Reason)
-			attempts = append(attempts, int32(letter.Attempts))
-		}
-	}
-	if len(seqs) == 0 {
-		return nil
-	}
-	_, err := t.Exec(ctx, `
-		INSERT INTO dead_letters (destination_id, lane, seq, kind, code, reason, connection_id, bucket, profile_id, form, ids, value,
-			told, at, reason_told, attempts, died_at)
-		SELECT q.destination_id, q.lane, q.seq, u.kind, u.code, u.reason, q.connection_id, q.bucket, q.profile_id, q.form, q.ids, q.value,
-			q.told, q.at, q.reason, u.attempts, $8
-		FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::int[]) AS u (seq, kind, code, reason, attempts)
-		JOIN queue q ON q.destination_id = $1 AND q.lane = $2 AND q.seq = u.seq
-		ON CONFLICT DO NOTHING`, destination, lane, seqs, kinds, codes, reasons, attempts, p.At)
-	return err
-}
-
-func barriers(ctx context.Context, t pgx.Tx, destination int64, p deliver.Progress) error {
-	if len(p.Reached) > 0 {
-		_, err := t.Exec(ctx, `
-			INSERT INTO queue_barriers (destination_id, barrier, reached) SELECT $1, unnest($2::text[]), true
-			ON CONFLICT (destination_id, barrier) DO UPDATE SET reached = true`, destination, p.Reached)
-		if err != nil {
-			return err
-		}
-	}
-	if len(p.Passed) > 0 {
-		_, err := t.Exec(ctx, `
-			INSERT INTO queue_barriers (destination_id, barrier, passed_at) SELECT $1, unnest($2::text[]), $3
-			ON CONFLICT (destination_id, barrier) DO UPDATE SET passed_at = excluded.passed_at`, destination, p.Passed, p.At)
-		return err
-	}
-	return nil
-}
-
-// Barriers implements deliver.Queue.
-func (q *Queue) Barriers(ctx context.Context, destination string, ids []string) (map[string]deliver.BarrierState, error) {
-	rows, err := q.store.pool.Query(ctx, `
-		SELECT b.barrier, b.reached, b.passed_at FROM queue_barriers b JOIN destinations d USING (destination_id)
-		WHERE d.name = $1 AND b.barrier = ANY($2)`, destination, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read barriers: %w", err)
-	}
-	states := make(map[string]deliver.BarrierState)
-	var id string
-	var s deliver.BarrierState
-	var passed *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &s.Reached, &passed}, func() error {
-		s.PassedAt = time.Time{}
-		if passed != nil {
-			s.PassedAt = *passed
-		}
-		states[id] = s
-		return nil
-	})
-	return states, err
 }
 
 // Wait implements deliver.Queue. It listens on a connection of its own, and answers at

@@ -69,7 +69,7 @@ func (s *Store) Sweep(ctx context.Context, dedupWindow time.Duration, now time.T
 		return swept, fmt.Errorf("forget old violations: %w", err)
 	}
 	swept.Violations = tag.RowsAffected()
-	return swept, nil
+	return swept, s.sweepBarriers(ctx, now)
 }
 
 // sweepQueue drops full partitions in which no destination has anything left to read.
