@@ -86,6 +86,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 		if o.Watch != nil {
 			d = o.Watch(name, d)
 		}
+		d = withholding{d, a}
 		pace, own := o.Paces[name]
 		if !own {
 			pace = o.Pace

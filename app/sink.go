@@ -3,13 +3,11 @@ package app
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"muster/engine"
 	"muster/event"
-	"muster/identity"
 	"muster/ingest"
 )
 
@@ -22,7 +20,11 @@ type sink struct{ app *App }
 func (s sink) Ingest(ctx context.Context, items []ingest.Item) ([]ingest.Result, error) {
 	now := s.app.now()
 	results := make([]ingest.Result, len(items))
-	suppressed, err := s.suppressed(ctx, items, now)
+	calls := make([]*event.Call, len(items))
+	for i := range items {
+		calls[i] = items[i].Call
+	}
+	suppressed, err := s.app.suppressed(ctx, calls, now)
 	if err != nil {
 		return nil, err
 	}
@@ -54,20 +56,6 @@ func (s sink) Ingest(ctx context.Context, items []ingest.Item) ([]ingest.Result,
 		results[places[i]] = outcome(r, batch[i].Call)
 	}
 	return results, nil
-}
-
-// suppressed tells which calls are of suppressed people: those that carry a suppressed
-// id anywhere that an id is looked for, as the previousId of an alias too. The groupId is
-// no id of a person. While nobody is suppressed it is nil, and costs nothing.
-func (s sink) suppressed(ctx context.Context, items []ingest.Item, now time.Time) ([]bool, error) {
-	if some, err := s.app.Store.AnySuppressed(ctx, now); err != nil || !some {
-		return nil, err
-	}
-	ids := make([][]identity.ID, len(items))
-	for i, item := range items {
-		ids[i] = s.app.rules.Extract(item.Call).Lookup(nil)
-	}
-	return s.app.Store.Suppressed(ctx, ids, now)
 }
 
 func outcome(r engine.Receipt, c *event.Call) ingest.Result {

@@ -27,12 +27,16 @@ func Suppress(ctx context.Context, s *store.Store, ids []identity.ID, now func()
 	return second, err
 }
 
-// Unsuppress takes people off the suppression list, as store.Store.Unsuppress does, and
-// decides what came due while they were on it: values that only time or a definition has
-// changed. Those of definitions with a schedule follow with their next slot.
+// Unsuppress takes people off the suppression list, as store.Store.Unsuppress does, queues
+// again what was not told because they were on it, and decides what came due meanwhile:
+// values that only time or a definition has changed. Those of definitions with a schedule
+// follow with their next slot.
 func Unsuppress(ctx context.Context, s *store.Store, ids []identity.ID, now func() time.Time) (store.Suppression, error) {
 	done, owners, err := s.Unsuppress(ctx, ids)
 	if err != nil || len(owners) == 0 {
+		return done, err
+	}
+	if _, err := s.RetryWithheld(ctx, owners, now()); err != nil {
 		return done, err
 	}
 	e, err := engineOn(s)

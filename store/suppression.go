@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"muster/engine"
+	"muster/event"
 	"muster/identity"
 )
 
@@ -176,6 +177,29 @@ func (s *Store) rest(ctx context.Context, profiles []int64, suppressed bool) err
 		FROM unnest($1::int[], $2::bigint[]) AS n (bucket, profile_id)
 		WHERE p.bucket = n.bucket AND p.profile_id = n.profile_id AND p.suppressed <> $3`, p.buckets, p.ids, suppressed)
 	return err
+}
+
+// RetryWithheld queues again what delivery has withheld from destinations because these
+// people were suppressed, see RetryDeadLetters.
+func (s *Store) RetryWithheld(ctx context.Context, profiles []int64, now time.Time) (Retried, error) {
+	// Messages bear the number of the profile as it was when they were queued.
+	rows, err := s.pool.Query(ctx, `
+		WITH RECURSIVE past AS (
+			SELECT unnest($1::bigint[]) AS profile_id
+			UNION SELECT m.loser_id FROM profile_merges m JOIN past p ON m.survivor_id = p.profile_id)
+		SELECT l.dead_letter_id FROM dead_letters l JOIN past USING (profile_id) WHERE l.code = $2 AND l.resolution IS NULL`,
+		profiles, string(event.CodeSuppressed))
+	if err != nil {
+		return Retried{}, fmt.Errorf("find what was withheld: %w", err)
+	}
+	letters, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return Retried{}, fmt.Errorf("find what was withheld: %w", err)
+	}
+	if len(letters) == 0 {
+		return Retried{}, nil
+	}
+	return s.RetryDeadLetters(ctx, LetterFilter{IDs: letters}, now)
 }
 
 // suppressionSalt reads the salt, and makes it the first time.
