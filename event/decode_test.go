@@ -226,6 +226,9 @@ func TestProfileSkip(t *testing.T) {
 		{`{"type":"page","userId":"u","integrations":{"personas":false}}`, CodePersonasDisabled},
 		{`{"type":"page","userId":"u","integrations":{"Personas":true,"All":false}}`, ""},
 		{`{"type":"page","userId":"u","integrations":{"Personas":{}}}`, ""},
+		{`{"type":"page","userId":"u","context":{"personas":{"namespace":"spa_1"},"integrations":{"personas":false}}}`, CodePersonasDisabled},
+		{`{"type":"page","userId":"u","context":{"personas":{"namespace":"spa_1"},"integrations":{"personas":true}}}`, ""},
+		{`{"type":"page","userId":"u","context":{"personas":false}}`, ""},
 	} {
 		if got := mustDecode(t, tt.text, envelope()).ProfileSkip; got != tt.want {
 			t.Errorf("%.60s...: ProfileSkip %q, want %q", tt.text, got, tt.want)

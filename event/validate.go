@@ -1,6 +1,11 @@
 package event
 
-import "unicode/utf8"
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // validate applies the rules of the call's type.
 func (c *Call) validate(emptyGroupID bool) *Rejection {
@@ -67,9 +72,18 @@ func (c *Call) profileSkip() Code {
 	return ""
 }
 
-// personasDisabled reports whether the client has switched profiles off for the call.
+// personasDisabled reports whether the client has switched profiles off for the call: in its
+// integrations, or in those of its context, as calls have them that were computed of a
+// profile. What is computed must not come round and be computed with.
 func (c *Call) personasDisabled() bool {
-	for name, v := range members(c.Integrations) {
+	if disablesPersonas(c.Integrations) {
+		return true
+	}
+	return bytes.Contains(c.Context, []byte(`ersonas"`)) && disablesPersonas(find(c.Context, "integrations"))
+}
+
+func disablesPersonas(integrations jsontext.Value) bool {
+	for name, v := range members(integrations) {
 		if (string(name) == "Personas" || string(name) == "personas") && v.Kind() == 'f' {
 			return true
 		}
