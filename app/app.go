@@ -136,17 +136,21 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.deliverer.Run(ctx) })
 	g.Go(func() error { return a.runner.Run(ctx) })
 	g.Go(func() error { return a.backfillLoop(ctx) })
+	g.Go(func() error { return a.retellLoop(ctx) })
 	g.Go(func() error { return a.sweepLoop(ctx) })
 	return g.Wait()
 }
 
-// Settle does all that is due now and returns: backfills, slots, deliveries. It is for
+// Settle does all that is due now and returns: backfills, slots, resyncs and cleanups, deliveries. It is for
 // those who move the clock themselves, and must not be called while Run works.
 func (a *App) Settle(ctx context.Context) error {
 	if err := a.Backfill(ctx, nil); err != nil {
 		return err
 	}
 	if err := a.RunSlots(ctx); err != nil {
+		return err
+	}
+	if err := a.Retell(ctx); err != nil {
 		return err
 	}
 	return a.Deliver(ctx)
@@ -192,15 +196,7 @@ func (a *App) waiting(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if c.Backfill != nil {
-		return true, nil
-	}
-	for _, comp := range c.Computations {
-		if comp.Next != nil {
-			return true, nil
-		}
-	}
-	return false, nil
+	return c.Waits(), nil
 }
 
 // backfillPoll is how late a definition from another process is seen.

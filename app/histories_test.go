@@ -153,6 +153,12 @@ func drawDefinition(t *rapid.T, w *world) engine.Definition {
 	if c := w.byKey(key); c != nil && c.current != nil && chance(t, 4) {
 		def.Query = c.current.query.Text() // back
 	}
+	def.ReuseKey = !chance(t, 6)
+	if def.Disabled { // most of the time it does not stay so
+		def.Disabled = chance(t, 3)
+	} else {
+		def.Disabled = chance(t, 8)
+	}
 	def.Schedule = rapid.SampledFrom(schedules).Draw(t, "schedule")
 	def.Refresh = rapid.SampledFrom([]engine.Refresh{engine.RefreshSlots, engine.RefreshRealtime}).Draw(t, "refresh")
 	def.BackfillDays = rapid.SampledFrom([]int{0, 0, 0, 5}).Draw(t, "days")
@@ -162,6 +168,7 @@ func drawDefinition(t *rapid.T, w *world) engine.Definition {
 			Destination: "mixpanel",
 			Emit:        rapid.SampledFrom([]engine.Emit{engine.EmitIdentify, engine.EmitBoth, engine.EmitTrack}).Draw(t, "emit"),
 			Strategy:    rapid.SampledFrom([]identity.Strategy{identity.All, identity.All, identity.First, identity.Last}).Draw(t, "strategy"),
+			Cleanup:     rapid.SampledFrom([]engine.Cleanup{engine.CleanupNone, engine.CleanupExit, engine.CleanupUnset}).Draw(t, "cleanup"),
 		}}
 	}
 	return def

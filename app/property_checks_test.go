@@ -120,14 +120,16 @@ func (m *machine) toldAll(t *rapid.T) {
 				continue
 			}
 			lines := ledger[p.stored][c.def.Key]
-			if !p.waiting[c.serial] {
+			if !p.waiting[c.serial] && !c.rests && c.current != nil {
 				m.agrees(t, p, c, lines)
+				m.toldAgain(t, p, c, lines)
 			}
 			if !c.tracked {
 				m.holds(t, c.def.Key, lines)
 			}
 		}
 	}
+	m.takenBack(t)
 	if n := m.count(t, `SELECT count(*) FROM dead_letters WHERE kind <> 'undeliverable'`); n > 0 {
 		t.Fatalf("%d dead letters", n)
 	}
@@ -136,6 +138,46 @@ func (m *machine) toldAll(t *rapid.T) {
 	}
 	if v := m.fake.Violations(); len(v) > 0 {
 		t.Fatalf("Mixpanel's rules were broken: %v", v)
+	}
+}
+
+// toldAgain looks whether a resync told everything, also those who merged during it.
+func (m *machine) toldAgain(t *rapid.T, p *person, c *computation, lines []line) {
+	began, ok := m.resynced[c.def.Key]
+	if !ok || off(p.held[c.serial].value) {
+		return
+	}
+	for _, ids := range identity.FanOut(p.links, c.def.IncludeAnonymous, c.def.Connections[0].Strategy).Combinations {
+		if !slices.ContainsFunc(lines, func(l line) bool { return l.ids == ids && !l.at.Before(began) }) {
+			t.Fatalf("profile %d, %s: %s was not told again since %s: %v", p.stored, c.def.Key, ids, began, lines)
+		}
+	}
+}
+
+// takenBack looks whether cleanups left nobody believing, and whether Mixpanel forgot the
+// property where nothing tells it any more.
+func (m *machine) takenBack(t *rapid.T) {
+	if n := m.count(t, `SELECT count(*) FROM retellings WHERE finished_at IS NULL`); n > 0 {
+		t.Fatalf("%d retellings are not over", n)
+	}
+	rows, err := m.pool.Query(t.Context(), `
+		SELECT DISTINCT ON (l.ids) c.key, r.kind, n.emit, l.ids, l.value, l.profile_id
+		FROM retellings r JOIN connections n USING (connection_id) JOIN computations c USING (computation_id) JOIN ledger l USING (connection_id)
+		WHERE n.removed_at IS NOT NULL AND r.kind <> 'resync' ORDER BY l.ids, r.retelling_id DESC`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var key, kind, emit, ids string
+	var value []byte
+	var profile int64
+	_, err = pgx.ForEachRow(rows, []any{&key, &kind, &emit, &ids, &value, &profile}, func() error {
+		if v, err := query.ParseValue(value); err != nil || !off(v) || kind == "unset" && !v.IsNull() {
+			t.Fatalf("profile %d, %s of %s: it still says %s after the cleanup (%s): %v", profile, key, ids, value, kind, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

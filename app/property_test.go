@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	gocmp "cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,6 +40,8 @@ func TestPropertyStoredIsTheReference(t *testing.T) {
 			"define":  m.define,
 			"change":  m.change,
 			"remove":  m.remove,
+			"resync":  m.resync,
+			"retell":  m.retell,
 			"forget":  m.forget,
 			"wait":    m.wait,
 			"slot":    m.slot,
@@ -67,13 +70,14 @@ type machine struct {
 	messages  int
 	past      []engine.Received
 	sourceIDs map[string]int64
+	resynced  map[string]time.Time // by key: when a resync began
 }
 
 var tables = []string{
 	"profiles", "external_ids", "id_owners", "traits", "profile_merges", "profile_deletions", "identity_violations", "events", "message_keys",
 	"leaf_states", "overflows", "computed_values", "value_changes", "due_evaluations", "slots", "runs", "backfills", "ledger", "queue", "queue_positions",
 	"queue_barriers", "dead_letters", "accounts", "account_traits", "account_members", "version_leaves", "leaves", "connections",
-	"computation_versions", "computations", "destinations",
+	"retellings", "computation_versions", "computations", "destinations",
 }
 
 func newMachine(t *rapid.T, pool *pgxpool.Pool, fake *mixpaneltest.Server) *machine {
@@ -83,7 +87,7 @@ func newMachine(t *rapid.T, pool *pgxpool.Pool, fake *mixpaneltest.Server) *mach
 	}
 	m := &machine{
 		pool: pool, fake: fake, rules: rules, world: newWorld(rules), now: querytest.Base.AddDate(0, 0, -9),
-		sourceIDs: make(map[string]int64),
+		sourceIDs: make(map[string]int64), resynced: make(map[string]time.Time),
 	}
 	if _, err := pool.Exec(t.Context(), `TRUNCATE `+strings.Join(tables, ", ")+` CASCADE`); err != nil {
 		t.Fatal(err)
@@ -172,8 +176,9 @@ func (m *machine) define(t *rapid.T) {
 		got = append(got, r.Key)
 	}
 	for _, def := range defs {
-		t.Logf("%s: define %s %s (%s %s, anonymous %v, historical %v, days %d, to %v): %s", m.now.Format(time.DateTime), def.Kind, def.Key, def.Schedule, def.Refresh,
-			def.IncludeAnonymous, def.IncludeHistorical, def.BackfillDays, def.Connections, def.Query)
+		t.Logf("%s: define %s %s (%s %s, anonymous %v, historical %v, days %d, disabled %v, reuse %v, to %v): %s", m.now.Format(time.DateTime), def.Kind, def.Key, def.Schedule, def.Refresh,
+			def.IncludeAnonymous, def.IncludeHistorical, def.BackfillDays, def.Disabled, def.ReuseKey, def.Connections, def.Query)
+		delete(m.resynced, def.Key)
 		if !m.world.define(def, m.now) {
 			want = append(want, def.Key)
 		}
@@ -198,11 +203,50 @@ func (m *machine) remove(t *rapid.T) {
 		t.Skip("nothing to remove")
 	}
 	c := rapid.SampledFrom(m.world.computations).Draw(t, "removed")
-	t.Logf("%s: remove %s", m.now.Format(time.DateTime), c.def.Key)
-	if found, err := m.app.Engine.Remove(t.Context(), c.def.Key, m.now); err != nil || !found {
+	cleanup := rapid.SampledFrom([]engine.Cleanup{"", engine.CleanupNone, engine.CleanupExit, engine.CleanupUnset}).Draw(t, "cleanup")
+	t.Logf("%s: remove %s, cleanup %q", m.now.Format(time.DateTime), c.def.Key, cleanup)
+	if found, err := m.app.Engine.RemoveWith(t.Context(), c.def.Key, cleanup, m.now); err != nil || !found {
 		t.Fatal(found, err)
 	}
+	delete(m.resynced, c.def.Key)
+	for _, conn := range c.def.Connections {
+		m.world.cleans(c.def.Key, conn, gocmp.Or(cleanup, conn.Cleanup))
+	}
 	m.world.remove(c)
+	m.tick(time.Second)
+}
+
+// resync tells everything again.
+func (m *machine) resync(t *rapid.T) {
+	if len(m.world.computations) == 0 {
+		t.Skip("nothing to tell")
+	}
+	c := rapid.SampledFrom(m.world.computations).Draw(t, "resynced")
+	t.Logf("%s: resync %s", m.now.Format(time.DateTime), c.def.Key)
+	running := m.count(t, `SELECT count(*) FROM retellings r JOIN connections n USING (connection_id) JOIN computations c USING (computation_id)
+		WHERE r.finished_at IS NULL AND n.removed_at IS NULL AND c.key = '`+c.def.Key+`'`)
+	n, err := m.app.Engine.Resync(t.Context(), c.def.Key, "", m.now)
+	if can := c.current != nil && !c.rests && len(c.def.Connections) > 0 && running == 0; can != (err == nil && n == 1) {
+		t.Fatalf("can be told again: %v; %v", can, err)
+	} else if can {
+		m.resynced[c.def.Key] = m.now
+	}
+	m.tick(time.Second)
+}
+
+// retell takes the oldest retelling a chunk further.
+func (m *machine) retell(t *rapid.T) {
+	r, err := m.app.Engine.StepRetelling(t.Context(), m.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r == nil {
+		t.Skip("nothing is told again")
+	}
+	t.Logf("%s: a step of a %s of %s: %+v", m.now.Format(time.DateTime), r.Kind, r.Connection.Computation.Key, *r)
+	if r.Over && r.Kind != engine.RetellResync {
+		delete(m.world.cleaning, r.Connection.Computation.Key)
+	}
 	m.tick(time.Second)
 }
 

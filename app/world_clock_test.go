@@ -27,10 +27,8 @@ func (w *world) windowed(v *version, yield func(leaf string)) {
 func (w *world) dropMarks() {
 	used := make(map[string]bool)
 	for _, c := range w.computations {
-		for _, v := range []*version{c.current, c.next} {
-			if v != nil && (v == c.current || v.walking) {
-				w.windowed(v, func(leaf string) { used[leaf] = true })
-			}
+		for _, v := range c.deciding() {
+			w.windowed(v, func(leaf string) { used[leaf] = true })
 		}
 	}
 	maps.DeleteFunc(w.marks, func(leaf string, _ engine.Mark) bool { return !used[leaf] })
@@ -38,7 +36,7 @@ func (w *world) dropMarks() {
 
 func (w *world) group(schedule string) (vs []*version) {
 	for _, c := range w.computations {
-		if c.current != nil && c.current.schedule == schedule {
+		if c.current != nil && !c.rests && c.current.schedule == schedule {
 			vs = append(vs, c.current)
 		}
 	}
@@ -79,7 +77,7 @@ func (w *world) behind(schedule string, now time.Time) bool {
 func (w *world) schedules() []string {
 	var texts []string
 	for _, c := range w.computations {
-		if c.current != nil && c.current.schedule != "" {
+		if c.current != nil && !c.rests && c.current.schedule != "" {
 			texts = append(texts, c.current.schedule)
 		}
 	}
@@ -91,7 +89,7 @@ func (w *world) schedules() []string {
 func (w *world) begin(youngest int64, now time.Time) bool {
 	var waiting []*version
 	for _, c := range w.computations {
-		if c.next != nil {
+		if c.next != nil && !c.disabled {
 			waiting = append(waiting, c.next)
 		}
 	}
@@ -146,7 +144,7 @@ func (w *world) finish() {
 	for _, c := range w.computations {
 		if c.next != nil && c.next.walking {
 			c.next.walking = false
-			c.current, c.next = c.next, nil
+			c.current, c.next, c.rests = c.next, nil, false
 		}
 	}
 	w.walk = nil
@@ -170,4 +168,5 @@ func (w *world) settle(now time.Time) {
 			w.slot(schedule, now)
 		}
 	}
+	clear(w.cleaning)
 }

@@ -28,6 +28,8 @@ type world struct {
 	serials      int
 	marks        map[string]engine.Mark // of leaves with a window that are in use
 	walk         *walk                  // the running backfill
+	retired      map[string]bool        // keys of those deleted
+	cleaning     map[string]bool        // keys under which what was told is being taken back
 }
 
 // person is a profile.
@@ -59,7 +61,20 @@ type computation struct {
 	createdAt     time.Time
 	created       int64 // the last arrival before it
 	current, next *version
+	disabled      bool
+	rests         bool // current decides nothing: it is disabled, or was until the next version
 	tracked       bool // was told by events alone at some time, which set no properties
+}
+
+// deciding are the versions that decide for somebody.
+func (c *computation) deciding() (vs []*version) {
+	if c.current != nil && !c.rests {
+		vs = append(vs, c.current)
+	}
+	if c.next != nil && c.next.walking {
+		vs = append(vs, c.next)
+	}
+	return vs
 }
 
 type version struct {
@@ -82,6 +97,7 @@ func newWorld(rules *identity.Rules) *world {
 	return &world{
 		rules: rules, graph: identity.NewGraph(rules), people: make(map[identity.ProfileID]*person),
 		seen: make(map[string]bool), marks: make(map[string]engine.Mark),
+		retired: make(map[string]bool), cleaning: make(map[string]bool),
 	}
 }
 
@@ -152,10 +168,8 @@ func (w *world) person(number identity.ProfileID) *person {
 // prompt notes the computations that a call can change at once.
 func (w *world) prompt(p *person, can func(*version) bool) {
 	for _, c := range w.computations {
-		for _, v := range []*version{c.current, c.next} {
-			if v != nil && (v == c.current || v.walking) && can(v) {
-				p.prompts[c.serial] = true
-			}
+		if slices.ContainsFunc(c.deciding(), can) {
+			p.prompts[c.serial] = true
 		}
 	}
 }
@@ -262,6 +276,12 @@ func (w *world) define(def engine.Definition, now time.Time) bool {
 		def.Schedule = engine.DefaultSchedule
 	}
 	old := w.byKey(def.Key)
+	if old == nil && !def.ReuseKey && (w.retired[def.Key] || w.plain(def.Key)) {
+		return false
+	}
+	if w.cleaning[def.Key] && len(def.Connections) > 0 && (old == nil || len(old.def.Connections) == 0) {
+		return false
+	}
 	c := old
 	if c == nil {
 		w.serials++
@@ -284,16 +304,22 @@ func (w *world) define(def engine.Definition, now time.Time) bool {
 				return o.Destination == conn.Destination && o.Strategy == conn.Strategy
 			})
 		}
-		if changed && old.next != nil && old.next.walking {
+		turned := def.Disabled != old.disabled
+		if (changed || turned) && old.next != nil && old.next.walking {
 			return false
 		}
-		if !changed {
+		if !changed && (!turned || def.Disabled || old.next != nil) {
 			v = old.next
 		}
+		if len(def.Connections) == 0 && len(old.def.Connections) > 0 {
+			w.cleans(def.Key, old.def.Connections[0], old.def.Connections[0].Cleanup)
+		}
+		c.rests = c.rests || turned && def.Disabled && c.current != nil
 	} else {
 		w.computations = append(w.computations, c)
 	}
-	c.def, c.next = def, v
+	c.def, c.next, c.disabled = def, v, def.Disabled
+	w.dropMarks()
 	for _, conn := range def.Connections {
 		c.tracked = c.tracked || conn.Emit == engine.EmitTrack
 	}
@@ -307,8 +333,26 @@ func (c *computation) newest() *version {
 	return c.current
 }
 
+// plain tells whether somebody has a trait of this name.
+func (w *world) plain(key string) bool {
+	for _, p := range w.people {
+		if !p.traits[key].value.IsNull() {
+			return true
+		}
+	}
+	return false
+}
+
+// cleans notes that what a connection was told is to be taken back.
+func (w *world) cleans(key string, conn engine.ConnectionDefinition, cleanup engine.Cleanup) {
+	if cleanup == engine.CleanupExit || cleanup == engine.CleanupUnset && conn.Emit != engine.EmitTrack {
+		w.cleaning[key] = true
+	}
+}
+
 // remove deletes a computation: its last values become traits.
 func (w *world) remove(c *computation) {
+	w.retired[c.def.Key] = true
 	for _, p := range w.people {
 		if w.serving(c, p) != nil {
 			if h, ok := p.held[c.serial]; ok {
@@ -324,7 +368,7 @@ func (w *world) remove(c *computation) {
 	w.dropMarks()
 }
 
-// serving is the version that decides for the person; nil: none does yet.
+// serving is the version that decides for the person, or did last; nil: none does yet.
 func (w *world) serving(c *computation, p *person) *version {
 	if c.next != nil && c.next.walking && w.covers(p) {
 		return c.next
@@ -369,7 +413,7 @@ func (w *world) ordered() []*computation {
 func (w *world) decide(p *person, now time.Time, instants map[*version]time.Time) {
 	for _, c := range w.ordered() {
 		v := w.serving(c, p)
-		if v == nil {
+		if v == nil || c.rests && v == c.current {
 			continue
 		}
 		have, ok := p.held[c.serial]

@@ -30,7 +30,7 @@ func (e *Engine) BeginBackfill(ctx context.Context, latest Latest, now time.Time
 		}
 		var waiting []*Version
 		for _, comp := range c.Computations {
-			if comp.Next != nil && comp.Next.BackfillID == 0 {
+			if comp.waits() {
 				waiting = append(waiting, comp.Next.withLeaves())
 			}
 		}

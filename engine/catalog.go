@@ -12,7 +12,8 @@ type Catalog struct {
 	Version      int64
 	Computations []*Computation // those that are computed; readers come after what they read
 	Destinations []*Destination
-	Backfill     *Backfill // the running one, or nil; its progress is as of the catalog
+	Backfill     *Backfill    // the running one, or nil; its progress is as of the catalog
+	Retellings   []*Retelling // those that are under way, without their progress
 
 	byID    map[int64]*Computation
 	byKey   map[string]*Computation
@@ -22,6 +23,8 @@ type Catalog struct {
 	leaves  map[int64]*leafUse   // by leaf: who reads it
 	onBirth []*Computation       // may hold for a profile that nothing is known of
 	plans   map[*Computation]*plan
+	retired map[string]bool // keys of deleted computations
+	plain   map[string]bool // keys of plain traits, as far as somebody has looked
 }
 
 // eventUse is what is done with events of a name when they are ingested. Foldable
@@ -96,17 +99,27 @@ func NewCatalog(version int64, computations []*Computation, destinations []*Dest
 	return c, nil
 }
 
+// Recall adds what is over, or ends: the keys of deleted computations, and the walks that
+// tell connections again or take back what they were told.
+func (c *Catalog) Recall(deleted []string, retellings []*Retelling) {
+	c.retired = make(map[string]bool, len(deleted))
+	for _, key := range deleted {
+		c.retired[key] = true
+	}
+	c.Retellings = retellings
+}
+
 // Computation is the one with this number, or nil.
 func (c *Catalog) Computation(id int64) *Computation { return c.byID[id] }
 
 // ByKey is the computation with this key, or nil.
 func (c *Catalog) ByKey(key string) *Computation { return c.byKey[key] }
 
-// versions are the versions of a computation that matter to some profile: the one
+// versions are the versions of a computation that decide for some profile: the one
 // that serves, and the one that the running backfill brings in.
 func (c *Catalog) versions(comp *Computation) []*Version {
 	var vs []*Version
-	if comp.Current != nil {
+	if comp.Current != nil && !comp.Current.Rests() {
 		vs = append(vs, comp.Current)
 	}
 	if comp.Next != nil && c.Backfill != nil && comp.Next.BackfillID == c.Backfill.ID {
@@ -115,8 +128,18 @@ func (c *Catalog) versions(comp *Computation) []*Version {
 	return vs
 }
 
-// versionFor is the version that serves the profile, or nil if none does yet.
+// versionFor is the version that decides for the profile, or nil if none does yet, or the
+// computation is disabled.
 func (c *Catalog) versionFor(comp *Computation, p *Profile, running *Backfill) *Version {
+	if v := c.lastVersionFor(comp, p, running); v != nil && !v.Rests() {
+		return v
+	}
+	return nil
+}
+
+// lastVersionFor is the version that decided for the profile last, or nil if none ever
+// did: then its key means a plain trait.
+func (c *Catalog) lastVersionFor(comp *Computation, p *Profile, running *Backfill) *Version {
 	if comp.Next != nil && running != nil && comp.Next.BackfillID == running.ID && running.Covers(p) {
 		return comp.Next
 	}
@@ -218,11 +241,16 @@ func (c *Catalog) plan(start *Computation) *plan {
 	return p
 }
 
+// Waits tells whether a backfill runs, or a version waits for one.
+func (c *Catalog) Waits() bool {
+	return c.Backfill != nil || slices.ContainsFunc(c.Computations, (*Computation).waits)
+}
+
 // Group is the scheduled versions that are computed at the slots of a schedule.
 func (c *Catalog) Group(schedule string) []*Version {
 	var vs []*Version
 	for _, comp := range c.Computations {
-		if comp.Current != nil && comp.Current.Schedule == schedule {
+		if comp.Current != nil && !comp.Current.Rests() && comp.Current.Schedule == schedule {
 			vs = append(vs, comp.Current)
 		}
 	}
@@ -233,7 +261,7 @@ func (c *Catalog) Group(schedule string) []*Version {
 func (c *Catalog) Schedules() []string {
 	var texts []string
 	for _, comp := range c.Computations {
-		if comp.Current != nil && comp.Current.Scheduled() {
+		if comp.Current != nil && !comp.Current.Rests() && comp.Current.Scheduled() {
 			texts = appendNew(texts, comp.Current.Schedule)
 		}
 	}

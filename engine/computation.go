@@ -15,7 +15,7 @@ const (
 	Preparing   Status = "preparing"   // waits for its backfill
 	Backfilling Status = "backfilling" // its first backfill is under way
 	Live        Status = "live"
-	Disabled    Status = "disabled" // neither computed nor told; values stay as they are
+	Disabled    Status = "disabled" // neither computed nor told; values stay as they are (docs/concepts.md, life)
 	Failed      Status = "failed"
 	Deleted     Status = "deleted"
 )
@@ -35,7 +35,8 @@ type Computation struct {
 	StatusReason      string
 	CreatedAt         time.Time
 
-	// Current is the version that serves; nil before the first backfill is complete.
+	// Current is the version that serves; nil before the first backfill is complete. Of a
+	// computation that is disabled, or enabled again and not yet brought up to date, it rests.
 	Current *Version
 	// Next is a version that waits for its backfill or is in it; nil when there is none.
 	// Profiles that the backfill has done are served by it already.
@@ -58,6 +59,22 @@ type Version struct {
 
 // Scheduled tells whether the clock alone can change the version's values.
 func (v *Version) Scheduled() bool { return v.Schedule != "" }
+
+// Rests tells whether the version decides nothing any more, and its last values stay: the
+// computation was disabled, and the version that follows has not reached all profiles.
+func (v *Version) Rests() bool {
+	switch v.Computation.Status {
+	case Disabled, Preparing, Backfilling:
+		return v == v.Computation.Current
+	case Live, Failed, Deleted:
+	}
+	return false
+}
+
+// waits tells whether the computation has a version for the next backfill.
+func (comp *Computation) waits() bool {
+	return comp.Next != nil && comp.Next.BackfillID == 0 && comp.Status != Disabled
+}
 
 // Refresh is when a scheduled version is evaluated besides its slots.
 type Refresh string
@@ -143,7 +160,22 @@ type Connection struct {
 	ExitedEvent   string
 	ComputedEvent string
 	Strategy      identity.Strategy
+	Cleanup       Cleanup // when it is removed
 }
+
+// Cleanup is what a destination is told when a computation, or its connection to it, is
+// removed.
+type Cleanup string
+
+// The cleanups.
+const (
+	CleanupNone  Cleanup = "none"  // nothing: what it was told stays there
+	CleanupExit  Cleanup = "exit"  // those who heard that a value was on hear that it is off
+	CleanupUnset Cleanup = "unset" // the property is removed from all profiles that ever heard of it
+)
+
+// Valid tells whether it is one of the three.
+func (c Cleanup) Valid() bool { return c == CleanupNone || c == CleanupExit || c == CleanupUnset }
 
 // Emit is the form in which a change is told.
 type Emit string

@@ -213,7 +213,7 @@ func (d *decision) brings(v *Version) bool {
 }
 
 func (d *decision) causeOf(v *Version) Cause {
-	if d.brings(v) && v.Computation.Current != nil {
+	if d.brings(v) && v.Computation.Current != nil && !v.Computation.Current.Rests() {
 		return CauseEdit
 	}
 	return d.cause
@@ -224,7 +224,7 @@ func (d *decision) reason(v *Version, value query.Value) Reason {
 	switch {
 	case d.brings(v) && c.Current == nil:
 		return ReasonFirstSync
-	case d.brings(v):
+	case d.brings(v) && !c.Current.Rests():
 		return ReasonEdit
 	case d.cause == CauseMerge:
 		return ReasonMerge

@@ -29,16 +29,21 @@ type Definition struct {
 	IncludeAnonymous  bool
 	IncludeHistorical bool
 	BackfillDays      int
-	Connections       []ConnectionDefinition
+	Disabled          bool // nothing is computed and nothing told; values stay as they are
+	// ReuseKey lets a new computation have a key that profiles or destinations may know
+	// already: of a deleted computation, or of a plain trait. It says nothing of one that exists.
+	ReuseKey    bool
+	Connections []ConnectionDefinition
 }
 
 // ConnectionDefinition says to whom a computation is told, and how. Empty fields have
-// the defaults of the field: identify, Audience Entered, Audience Exited, Trait Computed, all.
+// the defaults of the field: identify, Audience Entered, Audience Exited, Trait Computed, all, none.
 type ConnectionDefinition struct {
 	Destination                              string
 	Emit                                     Emit
 	EnteredEvent, ExitedEvent, ComputedEvent string
 	Strategy                                 identity.Strategy
+	Cleanup                                  Cleanup
 }
 
 // DefinitionError is a definition that was refused.
@@ -89,7 +94,11 @@ var reservedKeys = func() map[string]bool {
 // changes nothing changes nothing.
 func (e *Engine) Define(ctx context.Context, definitions []Definition, now time.Time) ([]*DefinitionError, error) {
 	var refused []*DefinitionError
-	err := e.repo.Transact(ctx, func(tx Tx) error {
+	plain, err := e.plainKeys(ctx, definitions)
+	if err != nil {
+		return nil, fmt.Errorf("define: %w", err)
+	}
+	err = e.repo.Transact(ctx, func(tx Tx) error {
 		refused = nil
 		if err := tx.CloseCatalog(ctx); err != nil {
 			return err
@@ -100,6 +109,7 @@ func (e *Engine) Define(ctx context.Context, definitions []Definition, now time.
 			if err != nil {
 				return err
 			}
+			c.plain = plain
 			err = define(ctx, tx, c, def, now)
 			if bad := (*DefinitionError)(nil); errors.As(err, &bad) {
 				refused = append(refused, bad)
@@ -125,7 +135,18 @@ func define(ctx context.Context, tx Tx, c *Catalog, def Definition, now time.Tim
 			return err
 		}
 	}
-	return tx.SaveComputation(ctx, p.computation, p.version, p.connections, now)
+	if err := tx.SaveComputation(ctx, p.computation, p.version, p.connections, now); err != nil {
+		return err
+	}
+	if p.old == nil {
+		return nil
+	}
+	for _, conn := range p.old.dropped(p.connections) {
+		if err := cleanUp(ctx, tx, conn, conn.Cleanup, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // proposal is what a definition would make of the catalog.
@@ -156,30 +177,145 @@ func (c *Catalog) propose(def Definition, reads func(key string) []string, now t
 	if err != nil {
 		return nil, err
 	}
+	old := c.byKey[def.Key]
+	if err := c.free(def, old, connections); err != nil {
+		return nil, err
+	}
 	comp := &Computation{
 		Key: def.Key, Name: def.Name, Description: def.Description, Kind: def.Kind,
 		IncludeAnonymous: def.IncludeAnonymous, IncludeHistorical: def.IncludeHistorical, BackfillDays: def.BackfillDays,
 		Status: Preparing, CreatedAt: now,
 	}
-	p := &proposal{computation: comp, connections: connections, warnings: diagnostics}
+	if def.Disabled {
+		comp.Status = Disabled
+	}
+	p := &proposal{computation: comp, connections: connections, warnings: diagnostics, old: old}
 	p.version = &Version{Computation: comp, Number: 1, Definition: compiled, Schedule: def.Schedule, Refresh: def.Refresh}
-	if p.old = c.byKey[def.Key]; p.old == nil {
+	if old == nil {
 		return p, nil
 	}
-	if err := p.old.admits(def); err != nil {
+	if err := old.admits(def); err != nil {
 		return nil, err
 	}
-	comp.ID, comp.Status, comp.CreatedAt, comp.CreatedSeq = p.old.ID, p.old.Status, p.old.CreatedAt, p.old.CreatedSeq
-	before := p.old.newest()
-	if before.computes(p.version) && p.old.reaches(comp) && p.old.tells(connections) {
-		p.version = nil
-		return p, nil
+	comp.ID, comp.CreatedAt, comp.CreatedSeq = old.ID, old.CreatedAt, old.CreatedSeq
+	turned := def.Disabled != (old.Status == Disabled)
+	if !turned {
+		comp.Status = old.Status
 	}
+	before := old.newest()
 	p.version.Number = before.Number + 1
-	if p.old.Next != nil && p.old.Next.BackfillID != 0 {
+	if before.computes(p.version) && old.reaches(comp) && old.tells(connections) {
+		switch {
+		case !turned || def.Disabled:
+			p.version = nil
+		case old.Next != nil: // it has waited for this
+			p.version.Number = before.Number
+		}
+	}
+	if (p.version != nil || turned) && old.Next != nil && old.Next.BackfillID != 0 {
 		return nil, &DefinitionError{Key: def.Key, Message: "it is locked while its backfill is under way; try again when that is complete"}
 	}
 	return p, nil
+}
+
+// free tells whether a new computation may have the key, and new connections may begin.
+func (c *Catalog) free(def Definition, old *Computation, connections []*Connection) error {
+	if old == nil && !def.ReuseKey {
+		const remedy = "choose another key, or add reuse_key: true to take this one"
+		if c.retired[def.Key] {
+			return &DefinitionError{Key: def.Key, Message: "the key was that of an audience or trait that is deleted; profiles and destinations may hold its last values, and cannot tell them from new ones: " + remedy}
+		}
+		if c.plain[def.Key] {
+			return &DefinitionError{Key: def.Key, Message: "profiles have a trait of this name already, which calls set; the computation would hide it and share its name in destinations: " + remedy}
+		}
+	}
+	for _, conn := range connections {
+		if old != nil && slices.ContainsFunc(old.Connections, func(o *Connection) bool { return o.Destination.ID == conn.Destination.ID }) {
+			continue
+		}
+		for _, r := range c.Retellings {
+			if r.Kind != RetellResync && r.Connection.Computation.Key == def.Key && r.Connection.Destination.ID == conn.Destination.ID {
+				return &DefinitionError{Key: def.Key, Message: fmt.Sprintf(
+					"what %s was told under this key is being taken back; try again when that is complete (muster run list --kind cleanup)", conn.Destination.Name)}
+			}
+		}
+	}
+	return nil
+}
+
+// plainKeys are those keys of definitions of new computations that profiles have as plain
+// traits. That is a scan of all traits, so it is done before the catalog is closed.
+func (e *Engine) plainKeys(ctx context.Context, definitions []Definition) (plain map[string]bool, err error) {
+	err = e.repo.Transact(ctx, func(tx Tx) error {
+		if err := tx.ShareCatalog(ctx); err != nil {
+			return err
+		}
+		c, err := e.current(ctx, tx)
+		if err != nil {
+			return err
+		}
+		plain, err = c.plainOf(ctx, tx, definitions)
+		return err
+	})
+	return plain, err
+}
+
+// traitKeys is who knows the traits of profiles: a transaction, or a look.
+type traitKeys interface {
+	// PlainTraits says which of the keys some profile has a trait under.
+	PlainTraits(ctx context.Context, keys []string) (map[string]bool, error)
+}
+
+func (c *Catalog) plainOf(ctx context.Context, t traitKeys, definitions []Definition) (map[string]bool, error) {
+	var keys []string
+	for _, def := range definitions {
+		if def.complete() == nil && c.byKey[def.Key] == nil && !def.ReuseKey && !c.retired[def.Key] {
+			keys = append(keys, def.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	return t.PlainTraits(ctx, keys)
+}
+
+// dropped are the connections that are not among those that are to be.
+func (comp *Computation) dropped(connections []*Connection) []*Connection {
+	return slices.DeleteFunc(slices.Clone(comp.Connections), func(o *Connection) bool {
+		return slices.ContainsFunc(connections, func(n *Connection) bool { return n.Destination.ID == o.Destination.ID })
+	})
+}
+
+// Enable lets a computation that was disabled be brought up to date, by a backfill, and
+// tells only what has become different meanwhile; or it disables one: nothing is computed
+// and nothing told any more, and its values stay as they are for those who read them. It
+// answers false if that is so already. The error of an unknown key is ErrUnknownKey, that
+// of one whose backfill is under way a *DefinitionError.
+func (e *Engine) Enable(ctx context.Context, key string, enabled bool, now time.Time) (bool, error) {
+	changed := false
+	err := e.repo.Transact(ctx, func(tx Tx) error {
+		if err := tx.CloseCatalog(ctx); err != nil {
+			return err
+		}
+		c, err := tx.Catalog(ctx)
+		if err != nil {
+			return err
+		}
+		comp := c.byKey[key]
+		if comp == nil {
+			return ErrUnknownKey
+		}
+		def := comp.definition()
+		if changed = def.Disabled == enabled; !changed {
+			return nil
+		}
+		def.Disabled = !enabled
+		return define(ctx, tx, c, def, now)
+	})
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", key, err)
+	}
+	return changed, nil
 }
 
 // admits tells whether a definition may be an edit of the computation.
@@ -255,7 +391,7 @@ func (c *Catalog) connect(def Definition) ([]*Connection, error) {
 		conn := &Connection{
 			Emit: orDefault(cd.Emit, EmitIdentify), Strategy: orDefault(cd.Strategy, identity.All),
 			EnteredEvent: orDefault(cd.EnteredEvent, "Audience Entered"), ExitedEvent: orDefault(cd.ExitedEvent, "Audience Exited"),
-			ComputedEvent: orDefault(cd.ComputedEvent, "Trait Computed"),
+			ComputedEvent: orDefault(cd.ComputedEvent, "Trait Computed"), Cleanup: orDefault(cd.Cleanup, CleanupNone),
 		}
 		for _, d := range c.Destinations {
 			if d.Name == cd.Destination {
@@ -267,6 +403,8 @@ func (c *Catalog) connect(def Definition) ([]*Connection, error) {
 			return nil, &DefinitionError{Key: def.Key, Message: fmt.Sprintf("there is no destination %q", cd.Destination)}
 		case conn.Emit != EmitIdentify && conn.Emit != EmitTrack && conn.Emit != EmitBoth:
 			return nil, &DefinitionError{Key: def.Key, Message: fmt.Sprintf("emit must be identify, track or both, not %q", cd.Emit)}
+		case !conn.Cleanup.Valid():
+			return nil, &DefinitionError{Key: def.Key, Message: fmt.Sprintf("destination_cleanup must be none, exit or unset, not %q", cd.Cleanup)}
 		case !conn.Strategy.Valid():
 			return nil, &DefinitionError{Key: def.Key, Message: fmt.Sprintf("id_strategy must be all, first or last, not %q", cd.Strategy)}
 		}
@@ -275,9 +413,18 @@ func (c *Catalog) connect(def Definition) ([]*Connection, error) {
 	return connections, nil
 }
 
-// Remove deletes a computation. Nothing is sent; its last values stay on the profiles
-// as plain traits, and readers go on with them. It answers false if there is none.
+// Remove deletes a computation. Its last values stay on the profiles as plain traits, and
+// readers go on with them. What destinations are told of that is what its connections say
+// (Connection.Cleanup), done by StepRetelling. It answers false if there is none.
 func (e *Engine) Remove(ctx context.Context, key string, now time.Time) (bool, error) {
+	return e.RemoveWith(ctx, key, "", now)
+}
+
+// RemoveWith is Remove with another cleanup than the connections say; empty: what they say.
+func (e *Engine) RemoveWith(ctx context.Context, key string, cleanup Cleanup, now time.Time) (bool, error) {
+	if cleanup != "" && !cleanup.Valid() {
+		return false, fmt.Errorf("remove %s: the cleanup must be none, exit or unset, not %q", key, cleanup)
+	}
 	found := false
 	err := e.repo.Transact(ctx, func(tx Tx) error {
 		if err := tx.CloseCatalog(ctx); err != nil {
@@ -297,7 +444,15 @@ func (e *Engine) Remove(ctx context.Context, key string, now time.Time) (bool, e
 				first = &Backfill{MaxProfileID: math.MaxInt64} // it has not begun
 			}
 		}
-		return tx.DeleteComputation(ctx, comp, first, now)
+		if err := tx.DeleteComputation(ctx, comp, first, now); err != nil {
+			return err
+		}
+		for _, conn := range comp.Connections {
+			if err := cleanUp(ctx, tx, conn, orDefault(cleanup, conn.Cleanup), now); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return false, fmt.Errorf("remove %s: %w", key, err)

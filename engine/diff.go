@@ -33,11 +33,7 @@ func diff(kind query.Purpose, value query.Value, now []identity.Combination, tol
 		}
 		return says
 	}
-	if kind == query.Audience {
-		value = query.Bool(false)
-	} else {
-		value = query.Null()
-	}
+	value = offValue(kind)
 	var says []announcement
 	for _, ids := range inOrder(now, told) {
 		if t := told[ids.Key()]; t != nil && !isOff(kind, t.Value) {
@@ -45,6 +41,14 @@ func diff(kind query.Purpose, value query.Value, now []identity.Combination, tol
 		}
 	}
 	return says
+}
+
+// offValue is what is told of a value that is off.
+func offValue(kind query.Purpose) query.Value {
+	if kind == query.Audience {
+		return query.Bool(false)
+	}
+	return query.Null()
 }
 
 // isOff tells whether a value is that of no member, or of a trait without a value.

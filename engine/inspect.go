@@ -25,6 +25,8 @@ type Records interface {
 	Profiles(ctx context.Context, ids []int64) ([]identity.Profile, error)
 	// ProfilesAfter lists the next n profiles after a place.
 	ProfilesAfter(ctx context.Context, after Place, n int) ([]int64, error)
+	// PlainTraits says which of the keys some profile has a trait under.
+	PlainTraits(ctx context.Context, keys []string) (map[string]bool, error)
 	// CountProfiles is how many profiles there are.
 	CountProfiles(ctx context.Context) (int64, error)
 	// Load reads into the profiles what is wanted of each.

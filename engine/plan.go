@@ -50,6 +50,7 @@ type Step struct {
 	Class      query.Class
 	Because    []string // parts of the definition that make it scheduled
 	Readers    []string // of one that is removed: they go on with its last values
+	Cleanups   []string // of one that is removed: what destinations are told of that; none: nothing
 	Warnings   query.Diagnostics
 	Refused    *DefinitionError // nil: it can be done
 	Effect     *Effect          // nil: not known, or nothing is recomputed
@@ -94,6 +95,9 @@ func (i *Inspector) Plan(ctx context.Context, desired Desired, count *DryRun, no
 			return err
 		}
 		p.Destinations = c.foresee(desired.Destinations)
+		if c.plain, err = c.plainOf(ctx, r, desired.Definitions); err != nil {
+			return err
+		}
 		overlay := newOverlay(c)
 		for _, def := range desired.Definitions {
 			s, recomputed, err := overlay.step(def, now)
@@ -179,11 +183,12 @@ func (comp *Computation) definition() Definition {
 	def := Definition{
 		Key: comp.Key, Name: comp.Name, Description: comp.Description, Kind: comp.Kind, Query: v.Definition.Text(), Schedule: v.Schedule, Refresh: v.Refresh,
 		IncludeAnonymous: comp.IncludeAnonymous, IncludeHistorical: comp.IncludeHistorical, BackfillDays: comp.BackfillDays,
+		Disabled: comp.Status == Disabled,
 	}
 	for _, c := range comp.Connections {
 		def.Connections = append(def.Connections, ConnectionDefinition{
 			Destination: c.Destination.Name, Emit: c.Emit, EnteredEvent: c.EnteredEvent, ExitedEvent: c.ExitedEvent,
-			ComputedEvent: c.ComputedEvent, Strategy: c.Strategy,
+			ComputedEvent: c.ComputedEvent, Strategy: c.Strategy, Cleanup: c.Cleanup,
 		})
 	}
 	return def
@@ -216,7 +221,13 @@ func (c *Catalog) removals(steps []Step) []Step {
 		if slices.ContainsFunc(steps, func(s Step) bool { return s.Key == comp.Key }) {
 			continue
 		}
-		removed = append(removed, Step{Action: ActionRemove, Key: comp.Key, Kind: comp.Kind, Readers: c.Readers(comp.Key)})
+		s := Step{Action: ActionRemove, Key: comp.Key, Kind: comp.Kind, Readers: c.Readers(comp.Key)}
+		for _, conn := range comp.Connections {
+			if conn.Cleanup != CleanupNone {
+				s.Cleanups = append(s.Cleanups, fmt.Sprintf("%s: %s", conn.Destination.Name, conn.Cleanup))
+			}
+		}
+		removed = append(removed, s)
 	}
 	return removed
 }
@@ -265,7 +276,7 @@ func (o *overlay) step(def Definition, now time.Time) (Step, bool, error) {
 	}
 	d := p.definition()
 	s := Step{
-		Action: ActionCreate, Key: p.computation.Key, Kind: p.computation.Kind, Recomputed: p.version != nil,
+		Action: ActionCreate, Key: p.computation.Key, Kind: p.computation.Kind, Recomputed: p.version != nil && !def.Disabled,
 		Class: d.Class, Because: d.ClassBecause, Warnings: p.warnings,
 	}
 	if p.old != nil {
@@ -295,6 +306,7 @@ func (p *proposal) fields() []FieldChange {
 	}
 	compare("include_historical", strconv.FormatBool(was.IncludeHistorical), strconv.FormatBool(is.IncludeHistorical))
 	compare("backfill_days", strconv.Itoa(was.BackfillDays), strconv.Itoa(is.BackfillDays))
+	compare("enabled", strconv.FormatBool(was.Status != Disabled), strconv.FormatBool(is.Status != Disabled))
 	compare("connections", connectionsText(was.Kind, was.Connections), connectionsText(is.Kind, p.connections))
 	return fields
 }
@@ -310,6 +322,9 @@ func connectionsText(kind query.Purpose, connections []*Connection) string {
 			} else {
 				text += fmt.Sprintf(", event %q", c.ComputedEvent)
 			}
+		}
+		if c.Cleanup != CleanupNone {
+			text += fmt.Sprintf(", cleanup %s", c.Cleanup)
 		}
 		texts = append(texts, text)
 	}

@@ -207,11 +207,11 @@ type inputs struct {
 	fromHistory bool
 }
 
-// Trait is the value of the computation with this key if one serves the profile, else of
-// the profile's trait.
+// Trait is the value of the computation with this key if one serves the profile, or did
+// until it was disabled, else of the profile's trait.
 func (in inputs) Trait(key string) query.Value {
 	c := in.catalog.byKey[key]
-	if c == nil || in.catalog.versionFor(c, in.profile, in.running) == nil {
+	if c == nil || in.catalog.lastVersionFor(c, in.profile, in.running) == nil {
 		return in.profile.traits[key]
 	}
 	if h := in.profile.values[c.ID]; h != nil {

@@ -146,6 +146,19 @@ type Tx interface {
 	// that is bringing the computation in; profiles that it has not done keep their trait.
 	DeleteComputation(ctx context.Context, c *Computation, first *Backfill, now time.Time) error
 
+	// PlainTraits says which of the keys some profile has a trait under.
+	PlainTraits(ctx context.Context, keys []string) (map[string]bool, error)
+
+	// StartRetelling notes a retelling of a connection, instead of one that is under way.
+	StartRetelling(ctx context.Context, conn *Connection, kind RetellKind, now time.Time) error
+	// LockRetelling locks and reads the oldest retelling that is under way; nil: there is none.
+	LockRetelling(ctx context.Context) (*Retelling, error)
+	// NextRetold lists the next profiles of the walk, at most n: of all profiles, or of
+	// those into which others were merged since an instant that is not zero.
+	NextRetold(ctx context.Context, r *Retelling, mergedSince time.Time, n int) ([]int64, error)
+	// SetRetelling stores the progress, and the end.
+	SetRetelling(ctx context.Context, r *Retelling, over bool, now time.Time) error
+
 	// History reads events of profiles, in any order.
 	History(ctx context.Context, h HistoryQuery, yield func(profileID int64, e *query.Event) error) error
 }

@@ -77,6 +77,7 @@ CREATE TABLE profile_merges (
     PRIMARY KEY (bucket, loser_id)
 );
 CREATE INDEX profile_merges_survivor ON profile_merges (survivor_id);
+CREATE INDEX profile_merges_by_time ON profile_merges USING brin (merged_at) WITH (pages_per_range = 32);
 COMMENT ON TABLE profile_merges IS 'Which profile was merged into which, when, and by which call.';
 COMMENT ON COLUMN profile_merges.bucket IS 'Bucket of the profile that is no more.';
 COMMENT ON COLUMN profile_merges.loser_id IS 'The profile that is no more.';

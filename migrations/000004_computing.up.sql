@@ -109,7 +109,7 @@ COMMENT ON COLUMN slots.error IS 'Why it failed.';
 CREATE TABLE runs (
     run_id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     computation_id bigint NOT NULL REFERENCES computations,
-    kind           text NOT NULL CHECK (kind IN ('slot', 'backfill')),
+    kind           text NOT NULL CHECK (kind IN ('slot', 'backfill', 'resync', 'cleanup')),
     as_of          timestamptz NOT NULL,
     started_at     timestamptz NOT NULL,
     finished_at    timestamptz,
@@ -120,15 +120,15 @@ CREATE TABLE runs (
     changed        bigint NOT NULL DEFAULT 0,
     UNIQUE (computation_id, kind, as_of)
 );
-COMMENT ON TABLE runs IS 'What a slot or a backfill did for one computation.';
+COMMENT ON TABLE runs IS 'What a slot, a backfill, a resync or a cleanup did for one computation.';
 COMMENT ON COLUMN runs.run_id IS 'Number of the run.';
 COMMENT ON COLUMN runs.computation_id IS 'The computation.';
-COMMENT ON COLUMN runs.kind IS 'slot or backfill.';
+COMMENT ON COLUMN runs.kind IS 'slot, backfill, resync (everything was told again) or cleanup (what was told was taken back).';
 COMMENT ON COLUMN runs.as_of IS 'The instant that the results are as of.';
 COMMENT ON COLUMN runs.started_at IS 'When it began.';
 COMMENT ON COLUMN runs.finished_at IS 'When it ended; null while it runs.';
 COMMENT ON COLUMN runs.events_read IS 'Events read (shared by all computations of the slot).';
-COMMENT ON COLUMN runs.profiles IS 'Profiles evaluated.';
+COMMENT ON COLUMN runs.profiles IS 'Profiles evaluated; of a resync or cleanup those that were told.';
 COMMENT ON COLUMN runs.entered IS 'Profiles that became members.';
 COMMENT ON COLUMN runs.exited IS 'Profiles that ceased to be members.';
 COMMENT ON COLUMN runs.changed IS 'Profiles whose trait got another value.';
@@ -163,3 +163,32 @@ COMMENT ON COLUMN backfills.started_at IS 'When it began.';
 COMMENT ON COLUMN backfills.progressed_at IS 'When the last of profiles_done were done.';
 COMMENT ON COLUMN backfills.finished_at IS 'When it ended.';
 COMMENT ON COLUMN backfills.error IS 'Why it failed.';
+
+CREATE TABLE retellings (
+    retelling_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    connection_id bigint NOT NULL REFERENCES connections,
+    kind          text NOT NULL CHECK (kind IN ('resync', 'exit', 'unset')),
+    merges        boolean NOT NULL DEFAULT false,
+    at_bucket     integer NOT NULL DEFAULT 0 CHECK (at_bucket BETWEEN 0 AND 1024),
+    at_profile_id bigint NOT NULL DEFAULT 0,
+    profiles      bigint NOT NULL DEFAULT 0,
+    messages      bigint NOT NULL DEFAULT 0,
+    started_at    timestamptz NOT NULL,
+    pass_at       timestamptz NOT NULL,
+    progressed_at timestamptz,
+    finished_at   timestamptz
+);
+CREATE UNIQUE INDEX retellings_one_running ON retellings (connection_id) WHERE finished_at IS NULL;
+COMMENT ON TABLE retellings IS 'Walks over what connections were told, to tell it again (resync) or to take it back after their removal (exit, unset).';
+COMMENT ON COLUMN retellings.retelling_id IS 'Number of the retelling; the oldest that is under way goes first.';
+COMMENT ON COLUMN retellings.connection_id IS 'Whom it tells what; perhaps removed, and its computation deleted.';
+COMMENT ON COLUMN retellings.kind IS 'resync, exit (whoever heard that a value was on hears that it is off) or unset (the property is removed).';
+COMMENT ON COLUMN retellings.merges IS 'True: the walk over all profiles is done, and goes over those into which others were merged meanwhile.';
+COMMENT ON COLUMN retellings.at_bucket IS 'Progress: profiles up to (at_bucket, at_profile_id) are done; after merges up to at_profile_id.';
+COMMENT ON COLUMN retellings.at_profile_id IS 'Progress, see at_bucket.';
+COMMENT ON COLUMN retellings.profiles IS 'Profiles told so far.';
+COMMENT ON COLUMN retellings.messages IS 'Messages queued so far.';
+COMMENT ON COLUMN retellings.started_at IS 'When it began; what was told later needs not be told again.';
+COMMENT ON COLUMN retellings.pass_at IS 'When the part of the walk that is under way began.';
+COMMENT ON COLUMN retellings.progressed_at IS 'When it last came further.';
+COMMENT ON COLUMN retellings.finished_at IS 'When it ended; null while it is under way.';

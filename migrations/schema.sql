@@ -440,8 +440,10 @@ CREATE TABLE muster.connections (
     exited_event text DEFAULT 'Audience Exited'::text NOT NULL,
     computed_event text DEFAULT 'Trait Computed'::text NOT NULL,
     id_strategy text DEFAULT 'all'::text NOT NULL,
+    cleanup text DEFAULT 'none'::text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     removed_at timestamp with time zone,
+    CONSTRAINT connections_cleanup_check CHECK ((cleanup = ANY (ARRAY['none'::text, 'exit'::text, 'unset'::text]))),
     CONSTRAINT connections_emit_check CHECK ((emit = ANY (ARRAY['identify'::text, 'track'::text, 'both'::text]))),
     CONSTRAINT connections_id_strategy_check CHECK ((id_strategy = ANY (ARRAY['all'::text, 'first'::text, 'last'::text])))
 );
@@ -463,6 +465,8 @@ COMMENT ON COLUMN muster.connections.exited_event IS 'Name of the event when a p
 COMMENT ON COLUMN muster.connections.computed_event IS 'Name of the event when a computed trait gets a new value.';
 
 COMMENT ON COLUMN muster.connections.id_strategy IS 'Which values of an id type with several are told: all, the first or the last; exits always go to all that were told.';
+
+COMMENT ON COLUMN muster.connections.cleanup IS 'What the destination is told when the connection or its computation is removed: nothing, that all have left (exit), or that the property is gone (unset).';
 
 COMMENT ON COLUMN muster.connections.created_at IS 'When it was made.';
 
@@ -1242,16 +1246,16 @@ CREATE TABLE muster.runs (
     entered bigint DEFAULT 0 NOT NULL,
     exited bigint DEFAULT 0 NOT NULL,
     changed bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT runs_kind_check CHECK ((kind = ANY (ARRAY['slot'::text, 'backfill'::text])))
+    CONSTRAINT runs_kind_check CHECK ((kind = ANY (ARRAY['slot'::text, 'backfill'::text, 'resync'::text, 'cleanup'::text])))
 );
 
-COMMENT ON TABLE muster.runs IS 'What a slot or a backfill did for one computation.';
+COMMENT ON TABLE muster.runs IS 'What a slot, a backfill, a resync or a cleanup did for one computation.';
 
 COMMENT ON COLUMN muster.runs.run_id IS 'Number of the run.';
 
 COMMENT ON COLUMN muster.runs.computation_id IS 'The computation.';
 
-COMMENT ON COLUMN muster.runs.kind IS 'slot or backfill.';
+COMMENT ON COLUMN muster.runs.kind IS 'slot, backfill, resync (everything was told again) or cleanup (what was told was taken back).';
 
 COMMENT ON COLUMN muster.runs.as_of IS 'The instant that the results are as of.';
 
@@ -1261,7 +1265,7 @@ COMMENT ON COLUMN muster.runs.finished_at IS 'When it ended; null while it runs.
 
 COMMENT ON COLUMN muster.runs.events_read IS 'Events read (shared by all computations of the slot).';
 
-COMMENT ON COLUMN muster.runs.profiles IS 'Profiles evaluated.';
+COMMENT ON COLUMN muster.runs.profiles IS 'Profiles evaluated; of a resync or cleanup those that were told.';
 
 COMMENT ON COLUMN muster.runs.entered IS 'Profiles that became members.';
 
@@ -1835,6 +1839,58 @@ ALTER TABLE muster.recent_calls ALTER COLUMN call_id ADD GENERATED ALWAYS AS IDE
     CACHE 1
 );
 
+CREATE TABLE muster.retellings (
+    retelling_id bigint NOT NULL,
+    connection_id bigint NOT NULL,
+    kind text NOT NULL,
+    merges boolean DEFAULT false NOT NULL,
+    at_bucket integer DEFAULT 0 NOT NULL,
+    at_profile_id bigint DEFAULT 0 NOT NULL,
+    profiles bigint DEFAULT 0 NOT NULL,
+    messages bigint DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    pass_at timestamp with time zone NOT NULL,
+    progressed_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT retellings_at_bucket_check CHECK (((at_bucket >= 0) AND (at_bucket <= 1024))),
+    CONSTRAINT retellings_kind_check CHECK ((kind = ANY (ARRAY['resync'::text, 'exit'::text, 'unset'::text])))
+);
+
+COMMENT ON TABLE muster.retellings IS 'Walks over what connections were told, to tell it again (resync) or to take it back after their removal (exit, unset).';
+
+COMMENT ON COLUMN muster.retellings.retelling_id IS 'Number of the retelling; the oldest that is under way goes first.';
+
+COMMENT ON COLUMN muster.retellings.connection_id IS 'Whom it tells what; perhaps removed, and its computation deleted.';
+
+COMMENT ON COLUMN muster.retellings.kind IS 'resync, exit (whoever heard that a value was on hears that it is off) or unset (the property is removed).';
+
+COMMENT ON COLUMN muster.retellings.merges IS 'True: the walk over all profiles is done, and goes over those into which others were merged meanwhile.';
+
+COMMENT ON COLUMN muster.retellings.at_bucket IS 'Progress: profiles up to (at_bucket, at_profile_id) are done; after merges up to at_profile_id.';
+
+COMMENT ON COLUMN muster.retellings.at_profile_id IS 'Progress, see at_bucket.';
+
+COMMENT ON COLUMN muster.retellings.profiles IS 'Profiles told so far.';
+
+COMMENT ON COLUMN muster.retellings.messages IS 'Messages queued so far.';
+
+COMMENT ON COLUMN muster.retellings.started_at IS 'When it began; what was told later needs not be told again.';
+
+COMMENT ON COLUMN muster.retellings.pass_at IS 'When the part of the walk that is under way began.';
+
+COMMENT ON COLUMN muster.retellings.progressed_at IS 'When it last came further.';
+
+COMMENT ON COLUMN muster.retellings.finished_at IS 'When it ended; null while it is under way.';
+
+ALTER TABLE muster.retellings ALTER COLUMN retelling_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME muster.retellings_retelling_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE muster.runs ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.runs_run_id_seq
     START WITH 1
@@ -2021,6 +2077,9 @@ ALTER TABLE ONLY muster.queue_positions
 ALTER TABLE ONLY muster.recent_calls
     ADD CONSTRAINT recent_calls_pkey PRIMARY KEY (source_id, call_id);
 
+ALTER TABLE ONLY muster.retellings
+    ADD CONSTRAINT retellings_pkey PRIMARY KEY (retelling_id);
+
 ALTER TABLE ONLY muster.rotated_write_keys
     ADD CONSTRAINT rotated_write_keys_pkey PRIMARY KEY (write_key_hash);
 
@@ -2087,7 +2146,11 @@ CREATE INDEX identity_violations_by_time ON muster.identity_violations USING bri
 
 CREATE UNIQUE INDEX leaves_same ON muster.leaves USING btree (text, schedule, since_seq, COALESCE(since, '1970-01-01 00:00:00+00'::timestamp with time zone));
 
+CREATE INDEX profile_merges_by_time ON muster.profile_merges USING brin (merged_at) WITH (pages_per_range='32');
+
 CREATE INDEX profile_merges_survivor ON muster.profile_merges USING btree (survivor_id);
+
+CREATE UNIQUE INDEX retellings_one_running ON muster.retellings USING btree (connection_id) WHERE (finished_at IS NULL);
 
 CREATE INDEX suppressions_subject ON muster.suppressions USING btree (subject_id);
 
@@ -2107,6 +2170,9 @@ ALTER TABLE ONLY muster.queue_barriers
 
 ALTER TABLE ONLY muster.queue_positions
     ADD CONSTRAINT queue_positions_destination_id_fkey FOREIGN KEY (destination_id) REFERENCES muster.destinations(destination_id);
+
+ALTER TABLE ONLY muster.retellings
+    ADD CONSTRAINT retellings_connection_id_fkey FOREIGN KEY (connection_id) REFERENCES muster.connections(connection_id);
 
 ALTER TABLE ONLY muster.rotated_write_keys
     ADD CONSTRAINT rotated_write_keys_source_id_fkey FOREIGN KEY (source_id) REFERENCES muster.sources(source_id);

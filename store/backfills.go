@@ -60,7 +60,7 @@ func (t *tx) StartBackfill(ctx context.Context, versions []*engine.Version, cut 
 		if err != nil {
 			return fmt.Errorf("mark %s: %w", c.Key, err)
 		}
-		if c.Current == nil {
+		if c.Status == engine.Preparing {
 			if _, err := t.Exec(ctx, `UPDATE computations SET status = 'backfilling' WHERE computation_id = $1`, c.ID); err != nil {
 				return err
 			}
@@ -176,7 +176,7 @@ func (t *tx) FinishBackfill(ctx context.Context, now time.Time) error {
 func (t *tx) dropLeaves(ctx context.Context) error {
 	var b pgx.Batch
 	b.Queue(`DELETE FROM version_leaves r USING computations c
-		WHERE c.computation_id = r.computation_id AND (c.status = 'deleted' OR r.version < c.version)`)
+		WHERE c.computation_id = r.computation_id AND (c.status IN ('deleted', 'disabled') OR r.version < c.version)`)
 	b.Queue(`DELETE FROM leaves l WHERE NOT EXISTS (SELECT 1 FROM version_leaves r WHERE r.leaf_id = l.leaf_id)`)
 	b.Queue(`DELETE FROM overflows o WHERE NOT EXISTS (SELECT 1 FROM leaves l WHERE l.leaf_id = o.leaf_id)`)
 	if err := t.SendBatch(ctx, &b).Close(); err != nil {

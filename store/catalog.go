@@ -52,7 +52,24 @@ func (t *tx) Catalog(ctx context.Context) (*engine.Catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the backfill: %w", err)
 	}
-	return engine.NewCatalog(version, computations, destinations, running)
+	c, err := engine.NewCatalog(version, computations, destinations, running)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := t.Query(ctx, `SELECT DISTINCT key FROM computations WHERE status = 'deleted'`)
+	if err != nil {
+		return nil, err
+	}
+	deleted, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read the keys of deleted computations: %w", err)
+	}
+	retellings, err := t.retellings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the retellings: %w", err)
+	}
+	c.Recall(deleted, retellings)
+	return c, nil
 }
 
 func (t *tx) readDestinations(ctx context.Context) ([]*engine.Destination, error) {
@@ -72,7 +89,7 @@ func (t *tx) readComputations(ctx context.Context) ([]*engine.Computation, error
 	rows, err := t.Query(ctx, `
 		SELECT computation_id, key, name, description, kind, include_anonymous, include_historical,
 			coalesce(backfill_days, 0), status, coalesce(status_reason, ''), created_at, created_seq
-		FROM computations WHERE status IN ('preparing', 'backfilling', 'live') ORDER BY computation_id`)
+		FROM computations WHERE status IN ('preparing', 'backfilling', 'live', 'disabled') ORDER BY computation_id`)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +105,7 @@ func (t *tx) readVersions(ctx context.Context, computations []*engine.Computatio
 	rows, err := t.Query(ctx, `
 		SELECT v.computation_id, v.version, v.query, v.schedule, v.refresh, coalesce(v.backfill_id, 0), v.as_of, v.version = c.version
 		FROM computation_versions v JOIN computations c USING (computation_id)
-		WHERE c.status IN ('preparing', 'backfilling', 'live') AND v.version >= c.version
+		WHERE c.status IN ('preparing', 'backfilling', 'live', 'disabled') AND v.version >= c.version
 		ORDER BY v.computation_id, v.version`)
 	if err != nil {
 		return err
@@ -174,7 +191,7 @@ func (t *tx) readLeaves(ctx context.Context, computations map[int64]*engine.Comp
 
 func (t *tx) readConnections(ctx context.Context, computations []*engine.Computation, destinations []*engine.Destination) error {
 	rows, err := t.Query(ctx, `
-		SELECT connection_id, computation_id, destination_id, emit, entered_event, exited_event, computed_event, id_strategy
+		SELECT connection_id, computation_id, destination_id, emit, entered_event, exited_event, computed_event, id_strategy, cleanup
 		FROM connections WHERE removed_at IS NULL ORDER BY connection_id`)
 	if err != nil {
 		return err
@@ -190,7 +207,7 @@ func (t *tx) readConnections(ctx context.Context, computations []*engine.Computa
 	var conn engine.Connection
 	var computation, destination int64
 	var strategy string
-	_, err = pgx.ForEachRow(rows, []any{&conn.ID, &computation, &destination, &conn.Emit, &conn.EnteredEvent, &conn.ExitedEvent, &conn.ComputedEvent, &strategy}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&conn.ID, &computation, &destination, &conn.Emit, &conn.EnteredEvent, &conn.ExitedEvent, &conn.ComputedEvent, &strategy, &conn.Cleanup}, func() error {
 		c := conn
 		c.Computation, c.Destination, c.Strategy = byID[computation], whom[destination], identity.Strategy(strategy)
 		if c.Computation != nil && c.Destination != nil {
@@ -217,10 +234,13 @@ func (t *tx) SaveComputation(ctx context.Context, c *engine.Computation, version
 		}
 	} else {
 		_, err := t.Exec(ctx, `
-			UPDATE computations SET name = $2, description = $3, include_historical = $4, backfill_days = $5 WHERE computation_id = $1`,
-			c.ID, c.Name, c.Description, c.IncludeHistorical, days)
+			UPDATE computations SET name = $2, description = $3, include_historical = $4, backfill_days = $5, status = $6 WHERE computation_id = $1`,
+			c.ID, c.Name, c.Description, c.IncludeHistorical, days, string(c.Status))
 		if err != nil {
 			return fmt.Errorf("edit %s: %w", c.Key, err)
+		}
+		if err := t.rest(ctx, c); err != nil {
+			return fmt.Errorf("disable %s: %w", c.Key, err)
 		}
 	}
 	if version != nil {
@@ -234,6 +254,17 @@ func (t *tx) SaveComputation(ctx context.Context, c *engine.Computation, version
 	return bump(ctx, t)
 }
 
+// rest lets go of what keeps a disabled computation up to date.
+func (t *tx) rest(ctx context.Context, c *engine.Computation) error {
+	if c.Status != engine.Disabled {
+		return nil
+	}
+	if _, err := t.Exec(ctx, `DELETE FROM due_evaluations WHERE computation_id = $1`, c.ID); err != nil {
+		return err
+	}
+	return t.dropLeaves(ctx)
+}
+
 func (t *tx) saveVersion(ctx context.Context, computation int64, v *engine.Version, now time.Time) error {
 	class := query.Realtime
 	if v.Scheduled() {
@@ -241,7 +272,8 @@ func (t *tx) saveVersion(ctx context.Context, computation int64, v *engine.Versi
 	}
 	_, err := t.Exec(ctx, `
 		INSERT INTO computation_versions (computation_id, version, query, class, schedule, refresh, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`, computation, v.Number, v.Definition.Text(), string(class), v.Schedule, string(v.Refresh), now)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (computation_id, version) DO NOTHING -- one that waits already`, computation, v.Number, v.Definition.Text(), string(class), v.Schedule, string(v.Refresh), now)
 	return err
 }
 
@@ -251,13 +283,13 @@ func (t *tx) saveConnections(ctx context.Context, computation int64, connections
 	for _, c := range connections {
 		kept = append(kept, c.Destination.ID)
 		err := t.QueryRow(ctx, `
-			INSERT INTO connections (computation_id, destination_id, emit, entered_event, exited_event, computed_event, id_strategy, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			INSERT INTO connections (computation_id, destination_id, emit, entered_event, exited_event, computed_event, id_strategy, cleanup, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 			ON CONFLICT (computation_id, destination_id) WHERE removed_at IS NULL DO UPDATE
 			SET emit = excluded.emit, entered_event = excluded.entered_event, exited_event = excluded.exited_event,
-				computed_event = excluded.computed_event, id_strategy = excluded.id_strategy
+				computed_event = excluded.computed_event, id_strategy = excluded.id_strategy, cleanup = excluded.cleanup
 			RETURNING connection_id`, computation, c.Destination.ID, string(c.Emit), c.EnteredEvent, c.ExitedEvent, c.ComputedEvent,
-			string(c.Strategy), now).Scan(&c.ID)
+			string(c.Strategy), string(c.Cleanup), now).Scan(&c.ID)
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,8 @@ type Version struct {
 	Schedule  string    `json:"schedule,omitempty"`
 	Refresh   string    `json:"refresh,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
-	// State is serves, waits (for its backfill), backfilling, earlier, or deleted.
+	// State is serves, rests (disabled, or not yet brought up to date again), waits (for its
+	// backfill, or to be enabled), backfilling, earlier, or deleted.
 	State   string `json:"state"`
 	Deleted bool   `json:"-"` // it belonged to a computation that was deleted
 }
@@ -26,7 +27,8 @@ type Version struct {
 func (s *Store) Versions(ctx context.Context, key string) ([]Version, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT v.version, v.query, v.class, v.schedule, v.refresh, v.created_at, c.status = 'deleted',
-			CASE WHEN c.status = 'deleted' THEN 'deleted' WHEN v.version < c.version THEN 'earlier' WHEN v.version = c.version THEN 'serves'
+			CASE WHEN c.status = 'deleted' THEN 'deleted' WHEN v.version < c.version THEN 'earlier' 
+				WHEN v.version = c.version THEN CASE WHEN c.status = 'live' THEN 'serves' ELSE 'rests' END
 				WHEN v.version < (SELECT max(x.version) FROM computation_versions x WHERE x.computation_id = v.computation_id) THEN 'earlier'
 				WHEN v.backfill_id IS NULL THEN 'waits' ELSE 'backfilling' END
 		FROM computations c JOIN computation_versions v USING (computation_id)
