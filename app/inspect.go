@@ -86,8 +86,8 @@ func Definitions(ctx context.Context, s *store.Store) ([]engine.Definition, erro
 var ErrRefused = errors.New("definitions were refused; nothing was changed")
 
 // Apply makes of a plan what is: it creates and edits, then removes. What has to be
-// computed is so by whoever runs (App.Run); nothing is sent for what is removed. A second
-// time it changes nothing. desired is what the plan was made of.
+// computed is so by whoever runs (App.Run), who also tells of what is removed what its
+// definition says. A second time it changes nothing. desired is what the plan was made of.
 func Apply(ctx context.Context, s *store.Store, desired engine.Desired, plan *engine.Plan, now time.Time) error {
 	if len(plan.Refused()) > 0 {
 		return ErrRefused
@@ -130,13 +130,19 @@ func Apply(ctx context.Context, s *store.Store, desired engine.Desired, plan *en
 	return nil
 }
 
-// Remove deletes a computation, see engine.Engine.Remove; false: there is none.
+// Remove deletes a computation, see engine.Engine.Remove; false: there is none. What
+// destinations are told of that is queued by whoever runs (App.Run).
 func Remove(ctx context.Context, s *store.Store, key string, now time.Time) (bool, error) {
+	return RemoveWith(ctx, s, key, "", now)
+}
+
+// RemoveWith is Remove with another cleanup than its connections say; empty: what they say.
+func RemoveWith(ctx context.Context, s *store.Store, key string, cleanup engine.Cleanup, now time.Time) (bool, error) {
 	e, err := engineOn(s)
 	if err != nil {
 		return false, err
 	}
-	return e.Remove(ctx, key, now)
+	return e.RemoveWith(ctx, key, cleanup, now)
 }
 
 // Readers are the keys of the computations that read one.
@@ -167,8 +173,10 @@ func RunNow(ctx context.Context, s *store.Store, kind query.Purpose, key string,
 	switch {
 	case comp == nil || comp.Kind != kind:
 		return engine.SlotResult{}, fmt.Errorf("%s: %w", key, engine.ErrUnknownKey)
-	case comp.Current == nil:
-		return engine.SlotResult{}, fmt.Errorf("%s waits for its first backfill", key)
+	case comp.Status == engine.Disabled:
+		return engine.SlotResult{}, fmt.Errorf("%s is disabled: muster %s enable %s has it computed again", key, kind, key)
+	case comp.Current == nil || comp.Current.Rests():
+		return engine.SlotResult{}, fmt.Errorf("%s waits for its backfill", key)
 	case !comp.Current.Scheduled():
 		return engine.SlotResult{}, fmt.Errorf("%s is realtime: it is up to date with every call", key)
 	}

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -103,7 +104,11 @@ type Computation struct {
 	IncludeAnonymous  bool         `yaml:"include_anonymous"`
 	IncludeHistorical *bool        `yaml:"include_historical"` // default true
 	BackfillDays      int          `yaml:"backfill_days"`
+	Enabled           *bool        `yaml:"enabled"`     // default true
+	ReuseKey          bool         `yaml:"reuse_key"`   // see engine.Definition
 	Connections       []Connection `yaml:"connections"` // absent: every destination, identify
+	// DestinationCleanup is that of connections that say nothing themselves; empty: none.
+	DestinationCleanup engine.Cleanup `yaml:"destination_cleanup"`
 }
 
 // Connection is a destination that a computation is told to.
@@ -114,6 +119,9 @@ type Connection struct {
 	ExitedEvent   string            `yaml:"exited_event"`
 	ComputedEvent string            `yaml:"computed_event"`
 	IDStrategy    identity.Strategy `yaml:"id_strategy"`
+	// DestinationCleanup is what the destination is told when the connection, or what it
+	// tells, is removed; empty: what the audience or trait says.
+	DestinationCleanup engine.Cleanup `yaml:"destination_cleanup"`
 }
 
 // Load reads a file, or a folder of files, see LoadDefinitions. In its values, ${NAME} stands for the variable of the environment;
@@ -203,12 +211,12 @@ func (c *Config) Definitions() []engine.Definition {
 				Key: comp.Key, Name: comp.Name, Description: comp.Description, Kind: kind, Query: comp.Query, Schedule: comp.Schedule,
 				Refresh:          engine.Refresh(comp.Refresh),
 				IncludeAnonymous: comp.IncludeAnonymous, IncludeHistorical: comp.IncludeHistorical == nil || *comp.IncludeHistorical,
-				BackfillDays: comp.BackfillDays,
+				BackfillDays: comp.BackfillDays, Disabled: comp.Enabled != nil && !*comp.Enabled, ReuseKey: comp.ReuseKey,
 			}
 			for _, conn := range comp.Connections {
 				def.Connections = append(def.Connections, engine.ConnectionDefinition{
 					Destination: conn.Destination, Emit: conn.Emit, EnteredEvent: conn.EnteredEvent, ExitedEvent: conn.ExitedEvent,
-					ComputedEvent: conn.ComputedEvent, Strategy: conn.IDStrategy,
+					ComputedEvent: conn.ComputedEvent, Strategy: conn.IDStrategy, Cleanup: cmp.Or(conn.DestinationCleanup, comp.DestinationCleanup),
 				})
 			}
 			defs = append(defs, def)

@@ -22,6 +22,7 @@ type exported struct {
 	IncludeAnonymous  bool                 `yaml:"include_anonymous,omitempty"`
 	IncludeHistorical *bool                `yaml:"include_historical,omitempty"`
 	BackfillDays      int                  `yaml:"backfill_days,omitempty"`
+	Enabled           *bool                `yaml:"enabled,omitempty"`
 	Connections       []exportedConnection `yaml:"connections"`
 }
 
@@ -32,6 +33,7 @@ type exportedConnection struct {
 	ExitedEvent   string            `yaml:"exited_event,omitempty"`
 	ComputedEvent string            `yaml:"computed_event,omitempty"`
 	IDStrategy    identity.Strategy `yaml:"id_strategy,omitempty"`
+	Cleanup       engine.Cleanup    `yaml:"destination_cleanup,omitempty"`
 }
 
 // Export writes definitions as a file that LoadDefinitions reads back.
@@ -65,6 +67,9 @@ func exportedFrom(def engine.Definition) exported {
 	if !def.IncludeHistorical {
 		e.IncludeHistorical = new(bool)
 	}
+	if def.Disabled {
+		e.Enabled = new(bool)
+	}
 	unless := func(text, usual string) string {
 		if text == usual {
 			return ""
@@ -76,6 +81,7 @@ func exportedFrom(def engine.Definition) exported {
 			Destination: c.Destination, Emit: engine.Emit(unless(string(c.Emit), string(engine.EmitIdentify))),
 			EnteredEvent: unless(c.EnteredEvent, "Audience Entered"), ExitedEvent: unless(c.ExitedEvent, "Audience Exited"),
 			ComputedEvent: unless(c.ComputedEvent, "Trait Computed"), IDStrategy: identity.Strategy(unless(string(c.Strategy), string(identity.All))),
+			Cleanup: engine.Cleanup(unless(string(c.Cleanup), string(engine.CleanupNone))),
 		})
 	}
 	return e

@@ -175,6 +175,12 @@ func (comp *Computation) faults(f *faults, place string, destinations map[string
 	if comp.BackfillDays < 0 || comp.BackfillDays > 36500 {
 		f.add(place+".backfill_days", "is %d; use 1 to 36500, or leave it out for all history", comp.BackfillDays)
 	}
+	cleanup := func(place string, c engine.Cleanup) {
+		if c != "" && !c.Valid() {
+			f.add(place+".destination_cleanup", "is %q; use none, exit or unset", c)
+		}
+	}
+	cleanup(place, comp.DestinationCleanup)
 	for i, conn := range comp.Connections {
 		place := fmt.Sprintf("%s.connections[%d]", place, i)
 		if !destinations[conn.Destination] {
@@ -188,6 +194,7 @@ func (comp *Computation) faults(f *faults, place string, destinations map[string
 		if !conn.IDStrategy.Valid() {
 			f.add(place+".id_strategy", "is %q; use all, first or last", conn.IDStrategy)
 		}
+		cleanup(place, conn.DestinationCleanup)
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *Store) Computations(ctx context.Context, kind, key string) ([]Computati
 			(SELECT count(*) FROM computed_values v WHERE v.computation_id = c.computation_id AND `+has+`), c.include_anonymous,
 			ARRAY(SELECT d.name FROM connections x JOIN destinations d USING (destination_id)
 				WHERE x.computation_id = c.computation_id AND x.removed_at IS NULL AND d.removed_at IS NULL ORDER BY d.name),
-			c.created_at, (SELECT max(r.finished_at) FROM runs r WHERE r.computation_id = c.computation_id)
+			c.created_at, (SELECT max(r.finished_at) FROM runs r WHERE r.computation_id = c.computation_id AND r.kind IN ('slot', 'backfill'))
 		FROM computations c
 		JOIN LATERAL (SELECT * FROM computation_versions x WHERE x.computation_id = c.computation_id ORDER BY x.version DESC LIMIT 1) n ON true
 		LEFT JOIN computation_versions v ON v.computation_id = c.computation_id AND v.version = c.version

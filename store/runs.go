@@ -8,17 +8,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Run is what a slot or a backfill did for a computation.
+// Run is what a slot, a backfill, a resync or a cleanup did for a computation.
 type Run struct {
 	ID         int64      `json:"id"`
 	Key        string     `json:"key"`
-	Kind       string     `json:"kind"` // slot or backfill
+	Kind       string     `json:"kind"` // slot, backfill, resync or cleanup
 	AsOf       time.Time  `json:"as_of"`
 	StartedAt  time.Time  `json:"started_at"`
 	FinishedAt *time.Time `json:"finished_at,omitempty"` // absent: it goes on
-	Percent    *int       `json:"percent,omitempty"`     // of the profiles, of a backfill that goes on
+	Percent    *int       `json:"percent,omitempty"`     // of the profiles, of a walk over all that goes on
 	EventsRead int64      `json:"events_read"`           // for all computations of the slot together
-	Profiles   int64      `json:"profiles"`              // evaluated
+	Profiles   int64      `json:"profiles"`              // evaluated; of a resync or cleanup those that were told
 	Entered    int64      `json:"entered"`
 	Exited     int64      `json:"exited"`
 	Changed    int64      `json:"changed"`
@@ -39,8 +39,13 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
 	}
 	rows, err := s.pool.Query(ctx, `
 		SELECT r.run_id, c.key, r.kind, r.as_of, r.started_at, r.finished_at,
-			CASE WHEN r.finished_at IS NULL THEN (SELECT (100 * b.profiles_done / greatest(b.profiles_total, 1))::int FROM backfills b
-				WHERE r.kind = 'backfill' AND b.status = 'running' AND b.started_at = r.started_at LIMIT 1) END,
+			CASE WHEN r.finished_at IS NOT NULL THEN NULL
+				WHEN r.kind = 'backfill' THEN (SELECT (100 * b.profiles_done / greatest(b.profiles_total, 1))::int FROM backfills b
+					WHERE b.status = 'running' AND b.started_at = r.started_at LIMIT 1)
+				WHEN r.kind IN ('resync', 'cleanup') THEN ( -- profiles are spread evenly over the buckets
+					SELECT (avg(CASE WHEN x.finished_at IS NOT NULL OR x.merges THEN 1024 ELSE x.at_bucket END) * 100 / 1024)::int
+					FROM retellings x JOIN connections n USING (connection_id)
+					WHERE n.computation_id = r.computation_id AND x.started_at = r.as_of AND (x.kind = 'resync') = (r.kind = 'resync')) END,
 			r.events_read, r.profiles, r.entered, r.exited, r.changed
 		FROM runs r JOIN computations c USING (computation_id)
 		WHERE ($1 = 0 OR r.run_id = $1) AND ($2 = '' OR c.key = $2) AND ($3 = '' OR r.kind = $3)

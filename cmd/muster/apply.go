@@ -24,7 +24,8 @@ func newApply(env *environment) *cobra.Command {
 		Long: `Apply shows the plan (see muster plan), asks, and does it: it creates and edits audiences
 and traits, and deletes those that the file or folder does not hold. A running muster serve
 notices within seconds and computes what is new; an edited definition goes on as it was
-until then. Nothing is sent for what is deleted, and its last values stay as plain traits.
+until then. The last values of what is deleted stay as plain traits, and destinations are
+told of it what its destination_cleanup says: nothing, unless you want it.
 
 A second time it changes nothing. If one definition is refused, nothing is done.`,
 		Example: `  muster apply

@@ -43,7 +43,7 @@ func computationCommand(env *environment, k kind, short string) *cobra.Command {
 		Long: "These commands look at " + k.plural + ". They are made and changed by muster apply,\nand muster explain says why somebody has which value.",
 	}
 	group(cmd, newComputationList(env, k), newComputationShow(env, k), newMembers(env, k), newExportMembers(env, k), newSize(env, k),
-		newPreview(env, k), newRunNow(env, k), newDelete(env, k))
+		newPreview(env, k), newRunNow(env, k), newEnable(env, k), newDisable(env, k), newResync(env, k), newDelete(env, k))
 	return cmd
 }
 
@@ -336,48 +336,4 @@ func tallied(r engine.SlotResult) []runTold {
 		list = append(list, runTold{t.Computation.Key, t.Entered, t.Exited, t.Changed})
 	}
 	return list
-}
-
-func newDelete(env *environment, k kind) *cobra.Command {
-	var db databaseFlags
-	var yes bool
-	cmd := &cobra.Command{
-		Use: "delete KEY", Short: "Delete " + k.an + "; nothing is sent",
-		Long: `Delete ends a computation. Nothing is sent: what destinations were told stays there. Its
-last values stay on the profiles as plain traits, and those who read it go on with these.
-Where the definition stands in a file, take it out there too, or it comes back.`,
-		Args: exactly(1, "a key"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return db.withStore(cmd, env, func(s *store.Store) error {
-				lines, err := s.Computations(cmd.Context(), string(k.Purpose), args[0])
-				if err != nil {
-					return err
-				}
-				if len(lines) == 0 {
-					return fmt.Errorf("%s: %w", args[0], engine.ErrUnknownKey)
-				}
-				readers, err := app.Readers(cmd.Context(), s, args[0])
-				if err != nil {
-					return err
-				}
-				if len(readers) > 0 {
-					fmt.Fprintf(env.err, "%s is read by %s, which goes on with its last values\n", args[0], strings.Join(readers, ", "))
-				}
-				if !yes {
-					fmt.Fprintf(env.err, "%s with %d %s will be deleted.\n", args[0], lines[0].Size, k.who)
-					if err := env.agree(); err != nil {
-						return err
-					}
-				}
-				if _, err := app.Remove(cmd.Context(), s, args[0], env.now()); err != nil {
-					return err
-				}
-				fmt.Fprintf(env.out, "%s is deleted\n", args[0])
-				return nil
-			})
-		},
-	}
-	db.add(cmd)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	return cmd
 }

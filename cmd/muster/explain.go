@@ -110,6 +110,13 @@ func printExplanation(w io.Writer, x *app.Explained) {
 	line(string(x.Computation.Kind), "%s", x.Computation.Key)
 	line("profile", "%d (%s)", x.ProfileID, strings.Join(idTexts(x.Links), ", "))
 	switch {
+	case x.Version == nil && x.Held != nil:
+		line("value", "%s, since %s (%s)", verdict(x), instantText(x.Held.Since), x.Held.Cause)
+		line("note", "it is %s: the value rests as it was last", x.Computation.Status)
+		return
+	case x.Version == nil && x.Computation.Status == engine.Disabled:
+		line("value", "none; it is disabled, and nothing is computed")
+		return
 	case x.Version == nil:
 		line("value", "not known: its first backfill has not come to this profile yet")
 		return

@@ -193,7 +193,11 @@ func (p *planned) printStep(w io.Writer, s engine.Step) {
 		fmt.Fprintln(w, "    no value changes")
 	}
 	if s.Action == engine.ActionRemove {
-		fmt.Fprintln(w, "    nothing is sent; its last values stay as plain traits")
+		if len(s.Cleanups) > 0 {
+			fmt.Fprintf(w, "    what was told is taken back (%s); its last values stay as plain traits\n", strings.Join(s.Cleanups, ", "))
+		} else {
+			fmt.Fprintln(w, "    nothing is sent; its last values stay as plain traits")
+		}
 		if len(s.Readers) > 0 {
 			fmt.Fprintf(w, "    read by %s, which goes on with these\n", strings.Join(s.Readers, ", "))
 		}
@@ -308,6 +312,7 @@ func (p *planned) json(applied bool) any {
 		Recomputed bool              `json:"recomputed"`
 		Fields     []field           `json:"fields,omitempty"`
 		Readers    []string          `json:"readers,omitempty"`
+		Cleanups   []string          `json:"cleanups,omitempty"`
 		Effect     *effect           `json:"effect,omitempty"`
 		Refused    string            `json:"refused,omitempty"`
 		Found      query.Diagnostics `json:"diagnostics,omitempty"`
@@ -330,7 +335,7 @@ func (p *planned) json(applied bool) any {
 	}
 	for _, s := range p.Steps {
 		line := step{
-			Action: s.Action, Kind: s.Kind, Key: s.Key, Class: s.Class, Because: s.Because, Recomputed: s.Recomputed, Readers: s.Readers, Found: s.Warnings,
+			Action: s.Action, Kind: s.Kind, Key: s.Key, Class: s.Class, Because: s.Because, Recomputed: s.Recomputed, Readers: s.Readers, Cleanups: s.Cleanups, Found: s.Warnings,
 		}
 		for _, f := range s.Fields {
 			line.Fields = append(line.Fields, field(f))

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,9 +14,9 @@ import (
 
 func newRun(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "run", Short: "See what slots and backfills did, and how far they are",
-		Long: `A run is what a slot of a schedule, or a backfill, did for one audience or trait. Runs of
-90 days are kept.`,
+		Use: "run", Short: "See what slots, backfills, resyncs and cleanups did, and how far they are",
+		Long: `A run is what a slot of a schedule, a backfill, a resync or a cleanup did for one audience
+or trait. Runs of 90 days are kept.`,
 	}
 	group(cmd, newRunList(env), newRunShow(env))
 	return cmd
@@ -49,8 +50,8 @@ func newRunList(env *environment) *cobra.Command {
 			switch {
 			case filter.Limit < 1:
 				return usageError{fmt.Errorf("--limit %d: it must be at least 1", filter.Limit)}
-			case filter.Kind != "" && filter.Kind != "slot" && filter.Kind != "backfill":
-				return usageError{fmt.Errorf("--kind %s: use slot or backfill", filter.Kind)}
+			case filter.Kind != "" && !slices.Contains([]string{"slot", "backfill", "resync", "cleanup"}, filter.Kind):
+				return usageError{fmt.Errorf("--kind %s: use slot, backfill, resync or cleanup", filter.Kind)}
 			}
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				runs, err := s.Runs(cmd.Context(), filter)
@@ -77,7 +78,7 @@ func newRunList(env *environment) *cobra.Command {
 	}
 	db.add(cmd)
 	cmd.Flags().StringVar(&filter.Key, "key", "", "only those of the audience or trait with this `key`")
-	cmd.Flags().StringVar(&filter.Kind, "kind", "", "only `slot` or backfill")
+	cmd.Flags().StringVar(&filter.Kind, "kind", "", "only those of a `kind`: slot, backfill, resync or cleanup")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 50, "list so many `runs` at most")
 	outputFlag(cmd, &output, "table", "json", "csv")
 	return cmd
