@@ -29,13 +29,15 @@ type Options struct {
 	Store        *store.Store
 	Identity     identity.Settings
 	Destinations map[string]mixpanel.Settings // by name
-	Pace         deliver.Pace
-	Paces        map[string]deliver.Pace // of destinations that have their own
-	HTTP         *http.Client            // to destinations; nil: one of the client's own
-	Now          func() time.Time        // the clock
-	DedupWindow  time.Duration           // how long message ids are remembered; 0: DefaultDedupWindow
-	Log          *slog.Logger            // nil: nothing is logged
-	Metrics      *web.Metrics            // nil: nothing is counted
+	// Forward names, by destination, the sources whose own calls Sink forwards to it.
+	Forward     map[string][]string
+	Pace        deliver.Pace
+	Paces       map[string]deliver.Pace // of destinations that have their own
+	HTTP        *http.Client            // to destinations; nil: one of the client's own
+	Now         func() time.Time        // the clock
+	DedupWindow time.Duration           // how long message ids are remembered; 0: DefaultDedupWindow
+	Log         *slog.Logger            // nil: nothing is logged
+	Metrics     *web.Metrics            // nil: nothing is counted
 
 	// Watch, if not nil, is put in front of each destination.
 	Watch func(name string, d deliver.Destination) deliver.Destination
@@ -55,6 +57,7 @@ type App struct {
 	metrics     *web.Metrics // nil: nothing is counted
 	log         *slog.Logger
 	targets     []deliver.Target
+	outlets     map[string][]outlet // by the name of a source; nil: nothing is forwarded
 	queue       *store.Queue
 	deliverer   *deliver.Deliverer
 	runner      *scheduler.Runner
@@ -77,11 +80,13 @@ func New(ctx context.Context, o Options) (*App, error) {
 		wake: make(chan struct{}, 1), defined: make(chan struct{}, 1),
 	}
 	kinds := make(map[string]string, len(o.Destinations))
+	projects := make(map[string]*mixpanel.Destination, len(o.Destinations))
 	for name, settings := range o.Destinations {
 		project, err := mixpanel.NewDestination(settings, o.HTTP)
 		if err != nil {
 			return nil, fmt.Errorf("destination %s: %w", name, err)
 		}
+		project.LeaveSettling()
 		var d deliver.Destination = project
 		if o.Watch != nil {
 			d = o.Watch(name, d)
@@ -91,10 +96,17 @@ func New(ctx context.Context, o Options) (*App, error) {
 		if !own {
 			pace = o.Pace
 		}
+		if pace.Settle == 0 {
+			pace.Settle = cmp.Or(project.Settle(), -1)
+		}
+		projects[name] = project
 		a.targets = append(a.targets, deliver.Target{Name: name, Destination: d, Pace: pace, Repeatable: project.Repeatable})
 		kinds[name] = "mixpanel"
 	}
 	if err := o.Store.EnsureDestinations(ctx, kinds, o.Now()); err != nil {
+		return nil, err
+	}
+	if err := a.connect(ctx, o.Forward, projects); err != nil {
 		return nil, err
 	}
 	var counted deliver.Metrics

@@ -11,7 +11,8 @@ import (
 	"muster/ingest"
 )
 
-// Sink takes calls into the engine, but for those of suppressed people.
+// Sink takes calls into the engine, but for those of suppressed people. Calls of sources that
+// are connected to destinations are forwarded to them.
 func (a *App) Sink() ingest.Sink { return sink{a} }
 
 type sink struct{ app *App }
@@ -39,7 +40,11 @@ func (s sink) Ingest(ctx context.Context, items []ingest.Item) ([]ingest.Result,
 		if err != nil {
 			return nil, err
 		}
-		batch = append(batch, engine.Received{Call: item.Call, SourceID: item.SourceID, Source: name})
+		received := engine.Received{Call: item.Call, SourceID: item.SourceID, Source: name}
+		if s.app.outlets != nil {
+			received.Routes = s.app.routes(name, item.Call)
+		}
+		batch = append(batch, received)
 		places = append(places, i)
 	}
 	if len(batch) == 0 {

@@ -83,7 +83,10 @@ type Destination struct {
 	Name     string            `yaml:"name"`
 	Kind     string            `yaml:"kind"` // empty: mixpanel
 	Settings mixpanel.Settings `yaml:"settings"`
-	Delivery Delivery          `yaml:"delivery"`
+	// Sources are those whose own calls are forwarded to it, by name; they may be made by
+	// command too.
+	Sources  []string `yaml:"sources"`
+	Delivery Delivery `yaml:"delivery"`
 }
 
 // Delivery says for how long a message is tried that a destination does not take. It is given up
@@ -234,6 +237,17 @@ func (c *Config) MixpanelSettings() map[string]mixpanel.Settings {
 		settings[d.Name] = d.Settings
 	}
 	return settings
+}
+
+// Forwarding names the sources whose own calls are forwarded, by destination.
+func (c *Config) Forwarding() map[string][]string {
+	sources := make(map[string][]string)
+	for _, d := range c.Destinations {
+		if len(d.Sources) > 0 {
+			sources[d.Name] = d.Sources
+		}
+	}
+	return sources
 }
 
 // Paces say how each destination is served, by name.

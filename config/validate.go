@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"time"
 
 	"muster/deliver"
@@ -116,6 +117,15 @@ func (c *Config) destinationFaults(f *faults) {
 		names[d.Name] = true
 		if d.Kind != "mixpanel" {
 			f.add(place+".kind", "%q is not known; use mixpanel, or leave it out", d.Kind)
+		}
+		for n, source := range d.Sources {
+			place := fmt.Sprintf("%s.sources[%d]", place, n)
+			switch {
+			case !nameRule.MatchString(source):
+				f.add(place, "%q is no name of a source; %s", source, nameRemedy)
+			case slices.Index(d.Sources, source) < n:
+				f.add(place, "the source %q stands twice", source)
+			}
 		}
 		if age := d.Delivery.GiveUpAfter; age < 0 || age > 0 && age < time.Minute {
 			f.add(place+".delivery.give_up_after", "%s is too short: a minute, 1m, is the least", age)

@@ -88,7 +88,6 @@ func (q *Queue) Barriers(ctx context.Context, destination string, ids []string) 
 	return states, err
 }
 
-
 // barriersFor is how long the barriers that are behind both of their ids are remembered.
 const barriersFor = 24 * time.Hour
 

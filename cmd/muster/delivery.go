@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -18,9 +19,10 @@ import (
 func newDelivery(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delivery", Short: "See what waits to be told, and decide about what could not be",
-		Long: `Changes are told in the order of the queue. Delivery shows how far each destination is,
-stops and resumes it, and lists the dead letters: messages that a destination refused for
-good, that may or may not have been applied, or that have nobody to go to.`,
+		Long: `Changes are told in the order of the queue, and so are the calls that sources forward.
+Delivery shows how far each destination is, stops and resumes it, and lists the dead
+letters: messages that a destination refused for good, that may or may not have been
+applied, or that have nobody to go to.`,
 	}
 	group(cmd, newLag(env), newPause(env), newResume(env), newLetters(env), newRetry(env), newDrop(env))
 	return cmd
@@ -132,8 +134,12 @@ func newLetters(env *environment) *cobra.Command {
 func (env *environment) printLetters(letters []store.DeadLetter, output string) error {
 	head := []string{"ID", "DIED AT", "DESTINATION", "COMPUTATION", "KIND", "IDS", "VALUE", "REASON"}
 	row := func(l store.DeadLetter) []string {
+		key, value := l.Key, l.Value
+		if l.Forwarded {
+			key, value = "(forwarded)", strings.TrimSpace(string(l.Call.Type)+" "+cmp.Or(l.Call.Event, l.Call.Name, l.Call.GroupID))
+		}
 		return []string{
-			strconv.FormatInt(l.ID, 10), l.DiedAt.UTC().Format(time.RFC3339), l.Destination, l.Key, l.Kind, l.IDs, l.Value, l.Reason,
+			strconv.FormatInt(l.ID, 10), l.DiedAt.UTC().Format(time.RFC3339), l.Destination, key, l.Kind, l.IDs, value, l.Reason,
 		}
 	}
 	switch output {
@@ -165,7 +171,8 @@ func newRetry(env *environment) *cobra.Command {
 		`A message that is queued again keeps its id and time: if it had been applied after all,
 an event of it stays one. A change of a number ($add) would count twice: look before you
 retry uncertain ones. A property that was told anew meanwhile is not set back to the older
-value; its dead letter is settled as superseded.`,
+value; its dead letter is settled as superseded. That is known of what Muster has computed;
+a call of a source that is forwarded again sets its traits as it says.`,
 		func(cmd *cobra.Command, s *store.Store, f store.LetterFilter) (string, error) {
 			r, err := s.RetryDeadLetters(cmd.Context(), f, env.now())
 			text := fmt.Sprintf("%d queued again", r.Queued)
