@@ -15,7 +15,7 @@ var rows = [][]string{
 	{"engine"},
 	{"ingest", "web", "scheduler", "deliver", "scenario", "mixpanel", "store"},
 	{"config", "app"},
-	{"demo", "bench", "lab"},
+	{"demo", "bench", "lab", "api"},
 	{"cmd/..."},
 	{"tests/served"},            // the program as its users start it
 	{"tests/...", "bench/load"}, // of the whole program, from outside

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"muster/app"
+	"muster/engine"
+	"muster/store"
+)
+
+func (a *API) runs(r *request) (any, error) {
+	limit, err := r.number("limit", 50, 1, maxCount)
+	if err != nil {
+		return nil, err
+	}
+	kind, err := r.choice("kind", "slot", "backfill")
+	if err != nil {
+		return nil, err
+	}
+	runs, err := a.store.Runs(r.Context(), store.RunFilter{Key: r.query.Get("key"), Kind: kind, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	failing, err := a.store.FailingSlots(r.Context())
+	return map[string]any{"runs": orEmpty(runs), "failing_slots": orEmpty(failing)}, err
+}
+
+func (a *API) run(r *request) (any, error) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil || id < 1 {
+		return nil, bad("id", "it is not the number of a run")
+	}
+	runs, err := a.store.Runs(r.Context(), store.RunFilter{ID: id})
+	if err != nil {
+		return nil, err
+	}
+	if len(runs) == 0 {
+		return nil, &fault{status: http.StatusNotFound, field: "id", message: "there is no such run"}
+	}
+	return map[string]any{"run": runs[0]}, nil
+}
+
+// runNow computes now what the next slot would.
+func (a *API) runNow(r *request, k kind) (any, error) {
+	catalog, err := a.cfg.App.Engine.Catalog(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	key := r.PathValue("key")
+	comp := catalog.ByKey(key)
+	conflict := func(message string) error { return &fault{status: http.StatusConflict, message: key + " " + message} }
+	switch {
+	case comp == nil || comp.Kind != k.Purpose:
+		return nil, unknown(key)
+	case comp.Current == nil:
+		return nil, conflict("waits for its first backfill, which computes it")
+	case !comp.Current.Scheduled():
+		return nil, conflict("is realtime: it is up to date with every call")
+	}
+	result, err := app.RunNow(r.Context(), a.store, k.Purpose, key, a.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	return ran(result), nil
+}
+
+// ran is what a slot did, for programs.
+func ran(result engine.SlotResult) any {
+	type told struct {
+		Key     string `json:"key"`
+		Entered int64  `json:"entered"`
+		Exited  int64  `json:"exited"`
+		Changed int64  `json:"changed"`
+	}
+	list := []told{}
+	for _, t := range result.Tallies {
+		list = append(list, told{t.Computation.Key, t.Entered, t.Exited, t.Changed})
+	}
+	return map[string]any{"events_read": result.EventsRead, "profiles": result.Profiles, "runs": list}
+}
+
+// problem is something that an operator should know.
+type problem struct {
+	About  string `json:"about"` // a schedule or a destination
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// health says whether all is well, and if not, what is wrong. A destination that somebody
+// has paused is no problem of Muster's, and is told all the same.
+func (a *API) health(r *request) (any, error) {
+	problems := []problem{}
+	failing, err := a.store.FailingSlots(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range failing {
+		problems = append(problems, problem{"schedule", f.Schedule, "its slot fails, attempt " + strconv.Itoa(f.Attempt) + ": " + f.Error})
+	}
+	lags, err := a.store.Lags(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lags {
+		add := func(reason string) { problems = append(problems, problem{"destination", l.Destination, reason}) }
+		switch {
+		case l.HaltedReason != "":
+			add("it has stopped: " + l.HaltedReason)
+		case l.Paused:
+			add("it is paused")
+		case l.Failing > 0:
+			add("messages fail: " + l.LastReason)
+		}
+		if l.DeadLetters > 0 {
+			add(strconv.FormatInt(l.DeadLetters, 10) + " dead letters wait for a decision")
+		}
+	}
+	catalog, err := a.cfg.App.Engine.Catalog(r.Context())
+	if err != nil {
+		return nil, errors.Join(errors.New("read what is computed"), err)
+	}
+	status := "ok"
+	if len(problems) > 0 {
+		status = "degraded"
+	}
+	answer := map[string]any{"status": status, "problems": problems, "computations": len(catalog.Computations), "destinations": len(lags)}
+	if b := catalog.Backfill; b != nil {
+		answer["backfill"] = map[string]int64{"profiles": b.Total, "done": b.Done}
+	}
+	return answer, nil
+}
