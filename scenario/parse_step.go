@@ -44,6 +44,8 @@ func (p *scenarioParser) definition(n ast.Node) (engine.Definition, bool) {
 		"include_anonymous":  func(n ast.Node) { def.IncludeAnonymous = p.flag(n, "include_anonymous") },
 		"include_historical": func(n ast.Node) { def.IncludeHistorical = p.flag(n, "include_historical") },
 		"backfill_days":      func(n ast.Node) { def.BackfillDays = p.count(n, "backfill_days", 0) },
+		"enabled":            func(n ast.Node) { def.Disabled = !p.flag(n, "enabled") },
+		"reuse_key":          func(n ast.Node) { def.ReuseKey = p.flag(n, "reuse_key") },
 		"emit":               func(n ast.Node) { told.Emit = p.emit(n) },
 		"id_strategy":        func(n ast.Node) { told.Strategy = p.strategy(n) },
 	})

@@ -19,7 +19,7 @@ func (s *Store) Snapshot(ctx context.Context) (web.Snapshot, error) {
 		SELECT c.key, c.kind, c.status, v.as_of, coalesce((SELECT max(x.attempt) FROM slots x
 			WHERE x.schedule = v.schedule AND x.status = 'failed' AND x.slot > v.as_of), 0)
 		FROM computations c
-		LEFT JOIN computation_versions v ON v.computation_id = c.computation_id AND v.version = c.version AND v.schedule <> ''
+		LEFT JOIN computation_versions v ON v.computation_id = c.computation_id AND v.version = c.version AND v.schedule <> '' AND c.status = 'live'
 		WHERE c.deleted_at IS NULL ORDER BY c.key`)
 	if err != nil {
 		return snap, fmt.Errorf("read the computations: %w", err)
