@@ -36,6 +36,7 @@ type Options struct {
 	HTTP        *http.Client            // to destinations; nil: one of the client's own
 	Now         func() time.Time        // the clock
 	DedupWindow time.Duration           // how long message ids are remembered; 0: DefaultDedupWindow
+	Retention   Retention               // how long events and the history of values are kept
 	Log         *slog.Logger            // nil: nothing is logged
 	Metrics     *web.Metrics            // nil: nothing is counted
 
@@ -54,6 +55,7 @@ type App struct {
 	rules       *identity.Rules
 	now         func() time.Time
 	dedupWindow time.Duration
+	retention   Retention
 	metrics     *web.Metrics // nil: nothing is counted
 	log         *slog.Logger
 	targets     []deliver.Target
@@ -76,7 +78,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	a := &App{
 		Engine: engine.New(o.Store, rules), Store: o.Store,
-		rules: rules, now: o.Now, dedupWindow: cmp.Or(o.DedupWindow, DefaultDedupWindow), metrics: o.Metrics, log: o.Log, queue: o.Store.Queue(),
+		rules: rules, now: o.Now, dedupWindow: cmp.Or(o.DedupWindow, DefaultDedupWindow), retention: o.Retention, metrics: o.Metrics, log: o.Log, queue: o.Store.Queue(),
 		wake: make(chan struct{}, 1), defined: make(chan struct{}, 1),
 	}
 	kinds := make(map[string]string, len(o.Destinations))
@@ -225,26 +227,6 @@ func (a *App) backfillLoop(ctx context.Context) error {
 			return nil
 		case <-a.defined:
 		case <-time.After(backfillPoll):
-		}
-	}
-}
-
-// sweepEvery is how often what is not needed any more is dropped.
-const sweepEvery = time.Hour
-
-func (a *App) sweepLoop(ctx context.Context) error {
-	for {
-		swept, err := a.Store.Sweep(ctx, a.dedupWindow, a.now())
-		switch {
-		case err != nil && ctx.Err() == nil:
-			a.log.Warn("not everything could be swept, trying again later", "error", err)
-		case swept != (store.Swept{}):
-			a.log.Info("swept", "days_of_message_keys", swept.KeyDays, "parts_of_the_queue", swept.QueueParts, "runs", swept.Runs, "violations", swept.Violations)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(sweepEvery):
 		}
 	}
 }

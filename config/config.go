@@ -46,6 +46,8 @@ type Config struct {
 	// DedupWindow is how long message ids are remembered, at least a day; 0 means
 	// 7 days. A call that comes again later counts again.
 	DedupWindow time.Duration `yaml:"dedup_window"`
+	// Retention says for how long events and the history of values are kept.
+	Retention Retention `yaml:"retention"`
 	// Identity is the rules of identity resolution.
 	Identity identity.Settings `yaml:"identity"`
 	// Destinations are whom changes are told to.

@@ -135,6 +135,8 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"unknown nested field", "destinations:\n  - name: m\n    settings:\n      tokn: x", `muster.yaml:4:7: unknown field "tokn"`},
 		{"wrong kind", "sources: web", "muster.yaml:1:10: a text stands where a list belongs"},
 		{"dedup window too short", "dedup_window: 2h", "muster.yaml:1: dedup_window: 2h0m0s is too short: a day, 24h, is the least"},
+		{"retention", "retention:\n  events: forever", `muster.yaml:2: retention.events: "forever" is no number of days; write it like 400 days, or leave it out to keep everything`},
+		{"retention of values", "retention:\n  events: 400 days\n  values: 99999 days", "muster.yaml:3: retention.values: 99999 days is too long: 36500 days is the most; leave it out to keep everything"},
 		{"wrong kind of switch", "lenient_auth: often", "muster.yaml:1:15: a text stands where true or false belongs"},
 		{"twice", "listen: a:1\nlisten: b:1", "muster.yaml:2:1: mapping key \"listen\" already defined at [1:1]"},
 		{"two documents", "listen: a:1\n---\nlisten: b:1", "muster.yaml: holds 2 YAML documents; one is read"},

@@ -45,6 +45,7 @@ func (c *Config) faults() faults {
 	if c.DedupWindow != 0 && c.DedupWindow < 24*time.Hour {
 		f.add("dedup_window", "%s is too short: a day, 24h, is the least", c.DedupWindow)
 	}
+	c.retentionFaults(&f)
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		f.add("listen", "%q is not host:port, such as 127.0.0.1:8080", c.Listen)
 	}

@@ -14,6 +14,7 @@ type Catalog struct {
 	Destinations []*Destination
 	Backfill     *Backfill    // the running one, or nil; its progress is as of the catalog
 	Retellings   []*Retelling // those that are under way, without their progress
+	Kept         Kept         // how far back the log of events goes
 
 	byID    map[int64]*Computation
 	byKey   map[string]*Computation

@@ -190,6 +190,7 @@ func (c *Catalog) propose(def Definition, reads func(key string) []string, now t
 		comp.Status = Disabled
 	}
 	p := &proposal{computation: comp, connections: connections, warnings: diagnostics, old: old}
+	p.warnings = append(p.warnings, c.kept(compiled, comp, now)...)
 	p.version = &Version{Computation: comp, Number: 1, Definition: compiled, Schedule: def.Schedule, Refresh: def.Refresh}
 	if old == nil {
 		return p, nil

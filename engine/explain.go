@@ -50,6 +50,18 @@ type Explained struct {
 	Agrees bool
 	// Told is the ledger: what each combination of ids heard last.
 	Told []Telling
+	// KeptSince is how far back the log of events goes: Tree shows nothing that happened
+	// before; zero: nothing was dropped from it.
+	KeptSince time.Time
+	// Remembered are the chains that count what was dropped, too. Tree shows of them what the
+	// log still holds.
+	Remembered []Remembered
+}
+
+// Remembered is a chain that counts events that are no longer in the log.
+type Remembered struct {
+	Chain string
+	Value query.Value // with those
 }
 
 // Telling is what a combination of ids heard last.
@@ -130,7 +142,12 @@ func (i *Inspector) explain(ctx context.Context, r Records, c *Catalog, comp *Co
 	if x.Version != nil {
 		needs.needsOf(c, x.Version)
 	}
-	if err := r.Load(ctx, []Want{{Profile: p, All: true, Traits: needs.traits}}); err != nil {
+	remembering := c.remembering(x.Version)
+	var states []string
+	for _, l := range remembering {
+		states = appendNew(states, l.Event)
+	}
+	if err := r.Load(ctx, []Want{{Profile: p, All: true, Traits: needs.traits, Events: states}}); err != nil {
 		return nil, err
 	}
 	if err := readHistory(ctx, r, []*Profile{p}, needs.names); err != nil {
@@ -146,14 +163,20 @@ func (i *Inspector) explain(ctx context.Context, r Records, c *Catalog, comp *Co
 		if err := i.goBack(ctx, r, x, &ref, at); err != nil {
 			return nil, err
 		}
-	} else if err := x.stand(ctx, r, &ref); err != nil {
-		return nil, err
+	} else {
+		ref.remembers = true
+		if err := x.stand(ctx, r, &ref); err != nil {
+			return nil, err
+		}
+		for _, l := range remembering {
+			x.Remembered = append(x.Remembered, Remembered{Chain: l.Text, Value: p.State(l).Result(l.Leaf)})
+		}
 	}
 	x.Held = p.values[comp.ID]
 	if x.Version == nil {
 		return x, nil
 	}
-	x.AsOf = ref.asOf
+	x.AsOf, x.KeptSince = ref.asOf, c.Kept.Since
 	x.Tree = x.Version.Definition.ExplainWith(ref, ref.asOf)
 	x.Agrees = !changes(x.Version, x.Held, x.Version.Definition.EvalWith(ref, ref.asOf))
 	return x, nil

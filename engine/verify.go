@@ -56,14 +56,20 @@ type VerifyReport struct {
 	Values       int64 // compared
 	// Waiting values were not compared: something that a scheduled computation reads has
 	// changed, and its next slot is to look at the profile.
-	Waiting     int64
+	Waiting int64
+	// Remembered states were not compared: events that count in them have been dropped from
+	// the log, or may have been. Values and what was told were compared on top of them.
+	Remembered  int64
+	KeptSince   time.Time // the log goes back to here; zero: nothing was dropped from it
 	Differences int64
 }
 
 // Verify recomputes computations with the reference evaluator from the stored history, and
 // yields what is stored otherwise: states, values, and what was told. It works while all
 // else goes on, one chunk of profiles (see SetChunk) with their history at a time. A
-// profile's history is read in full, so that it costs what is stored.
+// profile's history is read in full, so that it costs what is stored. Where old events have
+// been dropped, states that count them cannot be compared with anything; they are counted as
+// remembered, and what follows from them is compared.
 func (e *Engine) Verify(ctx context.Context, o VerifyOptions, now time.Time, yield func(Difference)) (VerifyReport, error) {
 	var report VerifyReport
 	if o.Share < 0 || o.Share > 1 {
@@ -87,6 +93,8 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions, now time.Time, yie
 		report.Profiles += int64(len(v.profiles))
 		report.Values += v.values
 		report.Waiting += v.waiting
+		report.Remembered += v.remembered
+		report.KeptSince = v.catalog.Kept.Since
 		report.Differences += int64(len(v.found))
 		for _, d := range v.found {
 			yield(d)
@@ -111,8 +119,9 @@ type verification struct {
 	due      map[int64]map[int64]time.Time // by profile and computation
 	profiles []*Profile
 
-	values, waiting int64
-	found           []Difference
+	values, waiting, remembered int64
+
+	found []Difference
 }
 
 func (v *verification) chunk(ctx context.Context, e *Engine) (err error) {

@@ -22,7 +22,7 @@ func (v *verification) verify(p *Profile) {
 		if version == nil {
 			continue
 		}
-		ref := reference{inputs: inputs{decision: d, profile: p, version: version}, truth: truth, marks: v.marks, asOf: v.now}
+		ref := reference{inputs: inputs{decision: d, profile: p, version: version}, truth: truth, marks: v.marks, asOf: v.now, remembers: true}
 		if version.Scheduled() {
 			ref.asOf = v.instants[version]
 		}
@@ -66,6 +66,12 @@ func (v *verification) states(c *Computation, ref reference) {
 			continue
 		}
 		stored := ref.profile.State(l)
+		if !v.catalog.Kept.Holds(l) {
+			if stored.N > 0 { // the log tells a part of it only
+				v.remembered++
+			}
+			continue
+		}
 		want := ref.Leaf(l.Leaf)
 		if have := stored.Result(l.Leaf); !have.Equal(want) {
 			v.note(ref.profile, Difference{Key: c.Key, Part: PartState, Of: l.Text, Stored: have, Reference: want})
@@ -112,6 +118,10 @@ type reference struct {
 	truth map[string]query.Value // by key: values other than the stored ones
 	marks map[int64]Mark
 	asOf  time.Time
+
+	// remembers says that the profile's states are those of asOf, so that what they remember
+	// of dropped events counts.
+	remembers bool
 }
 
 // Trait is as that of inputs, but for computations that are known to have another value.
@@ -122,8 +132,12 @@ func (r reference) Trait(key string) query.Value {
 	return r.inputs.Trait(key)
 }
 
-// Leaf is the value of a leaf from the history: that of a fold with a window as of its mark.
+// Leaf is the value of a leaf from the history: that of a fold with a window as of its mark;
+// of one whose events have been dropped in part, that of its state.
 func (r reference) Leaf(text *query.Leaf) query.Value {
+	if l := r.version.Leaves[text.Text]; r.remembers && !r.catalog.Kept.Holds(l) {
+		return r.profile.State(l).Result(text)
+	}
 	past, asOf := r.History(text)
 	return text.Eval(past, asOf)
 }

@@ -10,7 +10,7 @@ CREATE TABLE catalog_version (
 );
 COMMENT ON TABLE catalog_version IS 'One row: a number that grows with every change of the definitions, so that a process notices that its copy is old.';
 COMMENT ON COLUMN catalog_version.only_row IS 'Always true; makes a second row impossible.';
-COMMENT ON COLUMN catalog_version.version IS 'Grows by one in each transaction that changes a definition.';
+COMMENT ON COLUMN catalog_version.version IS 'Grows by one in each transaction that changes a definition, or drops events.';
 COMMENT ON COLUMN catalog_version.buckets IS 'Number of buckets, fixed for ever; a program with another number refuses to start.';
 INSERT INTO catalog_version (version, buckets) VALUES (1, 1024);
 
@@ -156,7 +156,8 @@ CREATE TABLE connections (
     id_strategy    text NOT NULL DEFAULT 'all' CHECK (id_strategy IN ('all', 'first', 'last')),
     cleanup        text NOT NULL DEFAULT 'none' CHECK (cleanup IN ('none', 'exit', 'unset')),
     created_at     timestamptz NOT NULL,
-    removed_at     timestamptz
+    removed_at     timestamptz,
+    swept_at       timestamptz
 );
 CREATE UNIQUE INDEX connections_pair ON connections (computation_id, destination_id) WHERE removed_at IS NULL;
 COMMENT ON TABLE connections IS 'Which computation is told to which destination, and how.';
@@ -171,3 +172,4 @@ COMMENT ON COLUMN connections.id_strategy IS 'Which values of an id type with se
 COMMENT ON COLUMN connections.cleanup IS 'What the destination is told when the connection or its computation is removed: nothing, that all have left (exit), or that the property is gone (unset).';
 COMMENT ON COLUMN connections.created_at IS 'When it was made.';
 COMMENT ON COLUMN connections.removed_at IS 'When it was removed; its ledger is no longer looked at.';
+COMMENT ON COLUMN connections.swept_at IS 'When its ledger was dropped, a while after it was removed.';

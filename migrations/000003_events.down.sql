@@ -1,3 +1,3 @@
 SET LOCAL search_path TO muster;
-DROP TABLE message_keys, events;
+DROP TABLE kept_events, message_keys, events;
 DROP SEQUENCE event_seq;

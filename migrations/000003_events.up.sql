@@ -39,3 +39,16 @@ CREATE TABLE message_keys (
 COMMENT ON TABLE message_keys IS 'Hashes of the message ids of the last days, a partition a day: a call whose key stands here is a duplicate.';
 COMMENT ON COLUMN message_keys.received_on IS 'Day (UTC) on which the call was received.';
 COMMENT ON COLUMN message_keys.key IS 'First 128 bits of the SHA-256 of the message id.';
+
+CREATE TABLE kept_events (
+    only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    since      timestamptz,
+    cut        bigint NOT NULL DEFAULT 0,
+    dropped_at timestamptz
+);
+INSERT INTO kept_events DEFAULT VALUES;
+COMMENT ON TABLE kept_events IS 'One row: how far back the log of events goes, where old ones are dropped (retention).';
+COMMENT ON COLUMN kept_events.only_row IS 'Always true; makes a second row impossible.';
+COMMENT ON COLUMN kept_events.since IS 'Events stamped before it were dropped, but for those that have come since; null: none ever was.';
+COMMENT ON COLUMN kept_events.cut IS 'Place in the order of arrival at which events were dropped last: states that are built later hold nothing that the log does not.';
+COMMENT ON COLUMN kept_events.dropped_at IS 'When events were dropped last.';

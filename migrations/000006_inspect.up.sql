@@ -113,6 +113,24 @@ LEFT JOIN muster.connections n USING (connection_id)
 LEFT JOIN muster.computations c ON c.computation_id = n.computation_id;
 COMMENT ON VIEW inspect.dead_letters IS 'Messages that were not told, with the reason.';
 
+-- The sizes of partitions are added up; those of a table's indexes count with it.
+CREATE VIEW inspect.storage AS
+SELECT t.relname::text AS name, count(*)::int AS partitions,
+    sum(greatest(c.reltuples, 0))::bigint AS rows, sum(pg_total_relation_size(p.relid))::bigint AS bytes, sum(pg_indexes_size(p.relid))::bigint AS index_bytes,
+    obj_description(t.oid, 'pg_class') AS holds
+FROM pg_class t
+CROSS JOIN LATERAL (SELECT t.oid AS relid WHERE t.relkind = 'r' UNION ALL SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = t.oid) p
+JOIN pg_class c ON c.oid = p.relid
+WHERE t.relnamespace = 'muster'::regnamespace AND t.relkind IN ('r', 'p') AND NOT t.relispartition
+GROUP BY t.oid, t.relname;
+COMMENT ON VIEW inspect.storage IS 'What the tables take on disk, as far as PostgreSQL knows it.';
+COMMENT ON COLUMN inspect.storage.name IS 'The table in the schema muster.';
+COMMENT ON COLUMN inspect.storage.partitions IS 'How many parts it has.';
+COMMENT ON COLUMN inspect.storage.rows IS 'How many rows, as of the last VACUUM or ANALYZE.';
+COMMENT ON COLUMN inspect.storage.bytes IS 'Its size with indexes.';
+COMMENT ON COLUMN inspect.storage.index_bytes IS 'Of it, indexes.';
+COMMENT ON COLUMN inspect.storage.holds IS 'What is in it.';
+
 COMMENT ON COLUMN inspect.backfills.profiles_per_second IS 'Its speed on average so far.';
 COMMENT ON COLUMN inspect.backfills.remaining IS 'How long the rest takes at that speed.';
 COMMENT ON COLUMN inspect.backfills.progressed_at IS 'When the last of profiles_done were done.';

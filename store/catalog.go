@@ -69,7 +69,8 @@ func (t *tx) Catalog(ctx context.Context) (*engine.Catalog, error) {
 		return nil, fmt.Errorf("read the retellings: %w", err)
 	}
 	c.Recall(deleted, retellings)
-	return c, nil
+	c.Kept, err = t.kept(ctx)
+	return c, err
 }
 
 func (t *tx) readDestinations(ctx context.Context) ([]*engine.Destination, error) {

@@ -105,11 +105,16 @@ func (l look) Instants(ctx context.Context, versions []*engine.Version) (map[*en
 	return instants, err
 }
 
-// ValuesAt implements engine.Records.
+// ValuesAt implements engine.Records. A value that is held still is known also where the
+// history of that time has been dropped.
 func (l look) ValuesAt(ctx context.Context, profileID int64, at time.Time) (map[int64]engine.Held, error) {
 	rows, err := l.Query(ctx, `
-		SELECT DISTINCT ON (h.computation_id) h.computation_id, h.value, h.changed_at, h.reason
-		FROM value_changes h WHERE h.bucket = $1 AND h.profile_id = $2 AND h.changed_at <= $3
+		SELECT DISTINCT ON (h.computation_id) h.computation_id, h.value, h.changed_at, h.reason FROM (
+			SELECT computation_id, value, changed_at, reason, change_id
+			FROM value_changes WHERE bucket = $1 AND profile_id = $2 AND changed_at <= $3
+			UNION ALL
+			SELECT computation_id, value, since, reason, 0
+			FROM computed_values WHERE bucket = $1 AND profile_id = $2 AND since <= $3) h
 		ORDER BY h.computation_id, h.changed_at DESC, h.change_id DESC`, engine.ProfileBucket(profileID), profileID, at)
 	if err != nil {
 		return nil, err

@@ -8,68 +8,131 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"muster/engine"
 )
 
-// runsFor is how long what slots and backfills did is remembered.
+// runsFor is how long it is remembered what slots and backfills did, what became of dead
+// letters, and what connections had told that were removed.
 const runsFor = 90 * 24 * time.Hour
 
 // violationsFor is how long it is remembered which ids a rule kept from a profile: a device
 // that several users share adds one with each call.
 const violationsFor = 30 * 24 * time.Hour
 
-// sweepPatience is how long a sweep waits for a lock before it leaves the rest to the next.
-const sweepPatience = "2s"
+// Keep says for how long what is kept.
+type Keep struct {
+	DedupWindow time.Duration // message keys
+	Values      time.Duration // the history of values; 0: for good
+}
 
 // Swept counts what a sweep has dropped.
 type Swept struct {
-	KeyDays    int   // days of message keys
-	QueueParts int   // partitions of the queue that every destination is past
-	Runs       int64 // rows on runs and slots
-	Violations int64 // ids that a rule kept from a profile
+	KeyDays     int   // days of message keys
+	ValueMonths int   // months of the history of values
+	QueueParts  int   // partitions of the queue that every destination is past
+	Runs        int64 // rows on runs and slots
+	Violations  int64 // ids that a rule kept from a profile
+	DeadLetters int64 // those that were decided about
+	Ledger      int64 // lines of connections that were removed
 }
 
 // Sweep drops what is not needed any more, by whole partitions where there are many rows:
-// message keys older than the dedup window, the queue behind the slowest destination, and
-// old rows on runs, slots and violations of identity rules. Nothing that is still to be told is dropped. Processes
-// that sweep at the same time take turns.
-func (s *Store) Sweep(ctx context.Context, dedupWindow time.Duration, now time.Time) (Swept, error) {
+// message keys older than the dedup window, old history of values, the queue behind the
+// slowest destination, and what is old of runs, slots, violations of identity rules, dead letters
+// that were decided about, and the ledger of removed connections. Nothing that is still to be
+// told is dropped. Processes that sweep at the same time take turns.
+func (s *Store) Sweep(ctx context.Context, keep Keep, now time.Time) (Swept, error) {
 	var swept Swept
-	keys, err := s.partitionsOf(ctx, "message_keys")
+	// A day is dropped when its last instant is outside of the window; midnight's grace
+	// needs the day before today in any case.
+	oldest := now.Add(-max(keep.DedupWindow, 24*time.Hour)).UTC().Truncate(24 * time.Hour)
+	var err error
+	swept.KeyDays, err = s.dropOld(ctx, "message_keys", func(name string) bool {
+		day, err := time.Parse("20060102", strings.TrimPrefix(name, "message_keys_"))
+		return err == nil && day.Before(oldest)
+	})
 	if err != nil {
 		return swept, err
 	}
-	// A day is dropped when its last instant is outside of the window; midnight's grace
-	// needs the day before today in any case.
-	oldest := now.Add(-max(dedupWindow, 24*time.Hour)).UTC().Truncate(24 * time.Hour)
-	for _, name := range keys {
-		day, err := time.Parse("20060102", strings.TrimPrefix(name, "message_keys_"))
-		if err != nil || !day.Before(oldest) {
-			continue
-		}
-		if err := s.dropPartition(ctx, name); err != nil {
+	if keep.Values > 0 {
+		swept.ValueMonths, err = s.dropOld(ctx, "value_changes", func(name string) bool {
+			month, err := time.Parse("value_changes_2006m01", name)
+			return err == nil && !month.AddDate(0, 1, 0).After(now.Add(-keep.Values))
+		})
+		if err != nil {
 			return swept, err
 		}
-		swept.KeyDays++
 	}
 	if swept.QueueParts, err = s.sweepQueue(ctx); err != nil {
 		return swept, err
 	}
-	for _, statement := range []string{
-		`DELETE FROM runs WHERE finished_at < $1`,
-		`DELETE FROM slots WHERE slot < $1 AND status <> 'running'`,
+	if err := s.sweepBarriers(ctx, now); err != nil {
+		return swept, err
+	}
+	for _, forget := range []struct {
+		statement string
+		after     time.Duration
+		count     *int64
+	}{
+		{`DELETE FROM runs WHERE finished_at < $1`, runsFor, &swept.Runs},
+		{`DELETE FROM slots WHERE slot < $1 AND status <> 'running'`, runsFor, &swept.Runs},
+		{`DELETE FROM dead_letters WHERE resolved_at < $1`, runsFor, &swept.DeadLetters},
+		{`DELETE FROM identity_violations WHERE happened_at < $1`, violationsFor, &swept.Violations},
 	} {
-		tag, err := s.pool.Exec(ctx, statement, now.Add(-runsFor))
+		tag, err := s.pool.Exec(ctx, forget.statement, now.Add(-forget.after))
 		if err != nil {
-			return swept, fmt.Errorf("forget old runs: %w", err)
+			return swept, fmt.Errorf("forget what is old: %w", err)
 		}
-		swept.Runs += tag.RowsAffected()
+		*forget.count += tag.RowsAffected()
 	}
-	tag, err := s.pool.Exec(ctx, `DELETE FROM identity_violations WHERE happened_at < $1`, now.Add(-violationsFor))
+	swept.Ledger, err = s.sweepLedger(ctx, now)
+	return swept, err
+}
+
+// ledgerStep is how many buckets of the ledger one statement goes through.
+const ledgerStep = 64
+
+// sweepLedger drops the lines of connections that were removed a while ago. It goes through
+// the whole ledger, once for each that was.
+func (s *Store) sweepLedger(ctx context.Context, now time.Time) (lines int64, err error) {
+	rows, err := s.pool.Query(ctx, `SELECT connection_id FROM connections WHERE removed_at < $1 AND swept_at IS NULL`, now.Add(-runsFor))
 	if err != nil {
-		return swept, fmt.Errorf("forget old violations: %w", err)
+		return 0, fmt.Errorf("look for removed connections: %w", err)
 	}
-	swept.Violations = tag.RowsAffected()
-	return swept, s.sweepBarriers(ctx, now)
+	gone, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil || len(gone) == 0 {
+		return 0, err
+	}
+	for bucket := 0; bucket < engine.Buckets; bucket += ledgerStep {
+		tag, err := s.pool.Exec(ctx, `DELETE FROM ledger WHERE bucket >= $1 AND bucket < $2 AND connection_id = ANY($3)`, bucket, bucket+ledgerStep, gone)
+		if err != nil {
+			return lines, fmt.Errorf("drop the ledger of removed connections: %w", err)
+		}
+		lines += tag.RowsAffected()
+	}
+	if _, err := s.pool.Exec(ctx, `UPDATE connections SET swept_at = $2 WHERE connection_id = ANY($1)`, gone, now); err != nil {
+		return lines, fmt.Errorf("note that the ledger of removed connections is dropped: %w", err)
+	}
+	return lines, nil
+}
+
+// dropOld drops the partitions of a table that are old by their names.
+func (s *Store) dropOld(ctx context.Context, table string, old func(name string) bool) (dropped int, err error) {
+	names, err := s.partitionsOf(ctx, table)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		if !old(name) {
+			continue
+		}
+		if err := s.dropPartition(ctx, name); err != nil {
+			return dropped, err
+		}
+		dropped++
+	}
+	return dropped, nil
 }
 
 // sweepQueue drops full partitions in which no destination has anything left to read.
@@ -124,10 +187,7 @@ func (s *Store) partitionsOf(ctx context.Context, table string) ([]string, error
 // dropPartition drops one, unless somebody holds on to it for longer than a sweep waits.
 // The name comes from the catalog.
 func (s *Store) dropPartition(ctx context.Context, name string) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
-		if _, err := t.Exec(ctx, `SET LOCAL lock_timeout = '`+sweepPatience+`'`); err != nil {
-			return err
-		}
+	err := s.patiently(ctx, func(t *tx) error {
 		if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(partitionLock)); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"muster/engine"
 	"muster/internal/pgtest"
 	"muster/store"
 )
@@ -39,7 +40,8 @@ func TestSweep(t *testing.T) {
 	exec(`INSERT INTO identity_violations (bucket, profile_id, id_type, id_value, rule, reason, message_id, happened_at)
 		SELECT 0, 1, 'email', 'e@x.test', 'value_limit', 'a reason', 'm', $1::timestamptz - days * interval '1 day' FROM unnest(ARRAY[0, 29, 31, 400]) AS days`, now)
 
-	swept, err := s.Sweep(ctx, 7*24*time.Hour, now)
+	keep := store.Keep{DedupWindow: 7 * 24 * time.Hour, Values: 30 * 24 * time.Hour}
+	swept, err := s.Sweep(ctx, keep, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +60,78 @@ func TestSweep(t *testing.T) {
 	if err := pool.QueryRow(ctx, `SELECT count(*) FROM queue`).Scan(&waiting); err != nil || waiting != 1 {
 		t.Errorf("%d messages left, %v; want the one that waits", waiting, err)
 	}
-	if again, err := s.Sweep(ctx, 7*24*time.Hour, now); err != nil || again != (store.Swept{}) {
+	if again, err := s.Sweep(ctx, keep, now); err != nil || again != (store.Swept{}) {
+		t.Errorf("a second sweep dropped %+v, %v", again, err)
+	}
+}
+
+// What was held before the history that is kept is known as long as it is held still.
+func TestSweepOfTheHistoryOfValues(t *testing.T) {
+	ctx := t.Context()
+	pool := pgtest.New(t)
+	s := store.New(pool)
+	now := time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
+	for month := range 6 {
+		if err := s.Prepare(ctx, nil, []time.Time{time.Date(2026, time.Month(1+month), 2, 0, 0, 0, 0, time.UTC)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec := func(statement string, args ...any) {
+		t.Helper()
+		if _, err := pool.Exec(ctx, statement, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bucket := engine.ProfileBucket(1)
+	exec(`INSERT INTO value_changes (bucket, profile_id, computation_id, changed_at, value, reason) VALUES
+		($1, 1, 7, '2026-01-05', '1', 'event'), ($1, 1, 8, '2026-01-05', '1', 'event'), ($1, 1, 8, '2026-05-20', '2', 'event')`, bucket)
+	exec(`INSERT INTO computed_values (bucket, profile_id, computation_id, value, since, reason) VALUES
+		($1, 1, 7, '1', '2026-01-05', 'event'), ($1, 1, 8, '2', '2026-05-20', 'event')`, bucket)
+	swept, err := s.Sweep(ctx, store.Keep{DedupWindow: 7 * 24 * time.Hour, Values: 30 * 24 * time.Hour}, now)
+	if err != nil || swept.ValueMonths != 4 { // May ends after the 16th of it
+		t.Fatalf("%+v, %v; want January to April dropped", swept, err)
+	}
+	var held map[int64]engine.Held
+	err = s.Look(ctx, func(r engine.Records) (err error) {
+		held, err = r.ValuesAt(ctx, 1, time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC))
+		return err
+	})
+	if err != nil || held[7].Value.String() != "1" || held[8].Value.String() != "2" {
+		t.Errorf("held %v, %v", held, err)
+	}
+}
+
+// The ledger of a connection goes a while after the connection, that of others stays.
+func TestSweepOfRemovedConnections(t *testing.T) {
+	ctx := t.Context()
+	pool := pgtest.New(t)
+	s := store.New(pool)
+	now := time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
+	if err := s.EnsureDestinations(ctx, map[string]string{"mp": "mixpanel"}, now); err != nil {
+		t.Fatal(err)
+	}
+	_, err := pool.Exec(ctx, `
+		WITH c AS (INSERT INTO computations (key, name, kind, status, created_at, created_seq) VALUES ('k', 'K', 'audience', 'live', now(), 0) RETURNING computation_id),
+		n AS (INSERT INTO connections (computation_id, destination_id, emit, created_at, removed_at)
+			SELECT c.computation_id, d.destination_id, 'identify', $1, r FROM c, destinations d, unnest(ARRAY[$1::timestamptz - interval '91 days', $1::timestamptz - interval '3 days', NULL]::timestamptz[]) AS r RETURNING connection_id)
+		INSERT INTO ledger (bucket, profile_id, connection_id, ids, value, told, told_at) SELECT b, b, n.connection_id, 'user:u', 'true', 1, $1 FROM n, generate_series(0, 1023, 100) AS b`, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(ctx, `INSERT INTO dead_letters (destination_id, lane, seq, kind, code, reason, connection_id, bucket, profile_id, form, ids, value, told, at, reason_told, attempts, died_at, resolution, resolved_at)
+		SELECT 1, 0, row_number() OVER (), 'rejected', 'c', 'r', 1, 0, 1, 'identify', 'user:u', 'true', 1, $1, 'entered', 1, $1, CASE WHEN r IS NOT NULL THEN 'dropped' END, r
+		FROM unnest(ARRAY[$1::timestamptz - interval '91 days', $1::timestamptz - interval '3 days', NULL]::timestamptz[]) AS r`, now); err != nil {
+		t.Fatal(err)
+	}
+	swept, err := s.Sweep(ctx, store.Keep{}, now)
+	if err != nil || swept.Ledger != 11 || swept.DeadLetters != 1 {
+		t.Errorf("%+v, %v; want the 11 lines of one connection, and one dead letter", swept, err)
+	}
+	var lines, letters int
+	if err := pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM ledger), (SELECT count(*) FROM dead_letters)`).Scan(&lines, &letters); err != nil || lines != 22 || letters != 2 {
+		t.Errorf("%d lines and %d dead letters are left, %v", lines, letters, err)
+	}
+	if again, err := s.Sweep(ctx, store.Keep{}, now); err != nil || again != (store.Swept{}) {
 		t.Errorf("a second sweep dropped %+v, %v", again, err)
 	}
 }

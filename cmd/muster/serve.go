@@ -100,7 +100,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		log.Warn("sources have left the configuration; their write keys work no more", "sources", left)
 	}
 	metrics := web.NewMetrics(s, env.now)
-	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Forward: c.Forwarding(), Paces: c.Paces(), Now: env.now, Log: log, Metrics: metrics, DedupWindow: c.DedupWindow})
+	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Forward: c.Forwarding(), Paces: c.Paces(), Now: env.now, Log: log, Metrics: metrics, DedupWindow: c.DedupWindow, Retention: app.Retention(c.Retention.Times())})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -82,10 +83,11 @@ func verify(cmd *cobra.Command, env *environment, a *app.App, o engine.VerifyOpt
 			Profiles     int64  `json:"profiles"`
 			Values       int64  `json:"values"`
 			Waiting      int64  `json:"waiting"`
+			Remembered   int64  `json:"remembered"`
 			Differences  int64  `json:"differences"`
 			Repaired     bool   `json:"repaired"`
 			Shown        []line `json:"shown"`
-		}{report.Computations, report.Profiles, report.Values, report.Waiting, report.Differences, o.Repair && report.Differences > 0, shown})
+		}{report.Computations, report.Profiles, report.Values, report.Waiting, report.Remembered, report.Differences, o.Repair && report.Differences > 0, shown})
 		if err != nil {
 			return err
 		}
@@ -99,6 +101,10 @@ func verify(cmd *cobra.Command, env *environment, a *app.App, o engine.VerifyOpt
 			fmt.Fprint(env.out, ", mended")
 		}
 		fmt.Fprintln(env.out)
+		if report.Remembered > 0 {
+			fmt.Fprintf(env.out, "%d states were taken as they are: they count events from before %s, which have been dropped\n",
+				report.Remembered, report.KeptSince.UTC().Format(time.DateOnly))
+		}
 	}
 	if report.Differences > 0 && !o.Repair {
 		return failure{exitFailed}
