@@ -400,7 +400,7 @@ func TestAliasIsABarrier(t *testing.T) {
 			if lag := r.lag(t); lag.DeadLetters != 0 {
 				t.Errorf("%+v", lag)
 			}
-			if _, err := r.store.Sweep(t.Context(), app.DefaultDedupWindow, r.now().Add(48*time.Hour)); err != nil {
+			if _, err := r.store.Sweep(t.Context(), store.Keep{DedupWindow: app.DefaultDedupWindow}, r.now().Add(48*time.Hour)); err != nil {
 				t.Fatal(err)
 			}
 			var left int

@@ -443,6 +443,7 @@ CREATE TABLE muster.connections (
     cleanup text DEFAULT 'none'::text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     removed_at timestamp with time zone,
+    swept_at timestamp with time zone,
     CONSTRAINT connections_cleanup_check CHECK ((cleanup = ANY (ARRAY['none'::text, 'exit'::text, 'unset'::text]))),
     CONSTRAINT connections_emit_check CHECK ((emit = ANY (ARRAY['identify'::text, 'track'::text, 'both'::text]))),
     CONSTRAINT connections_id_strategy_check CHECK ((id_strategy = ANY (ARRAY['all'::text, 'first'::text, 'last'::text])))
@@ -471,6 +472,8 @@ COMMENT ON COLUMN muster.connections.cleanup IS 'What the destination is told wh
 COMMENT ON COLUMN muster.connections.created_at IS 'When it was made.';
 
 COMMENT ON COLUMN muster.connections.removed_at IS 'When it was removed; its ledger is no longer looked at.';
+
+COMMENT ON COLUMN muster.connections.swept_at IS 'When its ledger was dropped, a while after it was removed.';
 
 CREATE TABLE muster.dead_letters (
     dead_letter_id bigint NOT NULL,
@@ -1431,6 +1434,38 @@ COMMENT ON COLUMN inspect.sources.old_keys_until IS 'Until when keys work that w
 
 COMMENT ON COLUMN inspect.sources.last_call_at IS 'When its latest call over HTTP was received, as far as the debugger remembers.';
 
+CREATE VIEW inspect.storage AS
+ SELECT (t.relname)::text AS name,
+    (count(*))::integer AS partitions,
+    (sum(GREATEST(c.reltuples, (0)::real)))::bigint AS rows,
+    (sum(pg_total_relation_size((p.relid)::regclass)))::bigint AS bytes,
+    (sum(pg_indexes_size((p.relid)::regclass)))::bigint AS index_bytes,
+    obj_description(t.oid, 'pg_class'::name) AS holds
+   FROM ((pg_class t
+     CROSS JOIN LATERAL ( SELECT t.oid AS relid
+          WHERE (t.relkind = 'r'::"char")
+        UNION ALL
+         SELECT i.inhrelid
+           FROM pg_inherits i
+          WHERE (i.inhparent = t.oid)) p)
+     JOIN pg_class c ON ((c.oid = p.relid)))
+  WHERE ((t.relnamespace = ('muster'::regnamespace)::oid) AND (t.relkind = ANY (ARRAY['r'::"char", 'p'::"char"])) AND (NOT t.relispartition))
+  GROUP BY t.oid, t.relname;
+
+COMMENT ON VIEW inspect.storage IS 'What the tables take on disk, as far as PostgreSQL knows it.';
+
+COMMENT ON COLUMN inspect.storage.name IS 'The table in the schema muster.';
+
+COMMENT ON COLUMN inspect.storage.partitions IS 'How many parts it has.';
+
+COMMENT ON COLUMN inspect.storage.rows IS 'How many rows, as of the last VACUUM or ANALYZE.';
+
+COMMENT ON COLUMN inspect.storage.bytes IS 'Its size with indexes.';
+
+COMMENT ON COLUMN inspect.storage.index_bytes IS 'Of it, indexes.';
+
+COMMENT ON COLUMN inspect.storage.holds IS 'What is in it.';
+
 CREATE TABLE muster.ledger (
     bucket integer NOT NULL,
     profile_id bigint NOT NULL,
@@ -1640,7 +1675,7 @@ COMMENT ON TABLE muster.catalog_version IS 'One row: a number that grows with ev
 
 COMMENT ON COLUMN muster.catalog_version.only_row IS 'Always true; makes a second row impossible.';
 
-COMMENT ON COLUMN muster.catalog_version.version IS 'Grows by one in each transaction that changes a definition.';
+COMMENT ON COLUMN muster.catalog_version.version IS 'Grows by one in each transaction that changes a definition, or drops events.';
 
 COMMENT ON COLUMN muster.catalog_version.buckets IS 'Number of buckets, fixed for ever; a program with another number refuses to start.';
 
@@ -1741,6 +1776,24 @@ ALTER TABLE muster.identity_violations ALTER COLUMN violation_id ADD GENERATED A
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE muster.kept_events (
+    only_row boolean DEFAULT true NOT NULL,
+    since timestamp with time zone,
+    cut bigint DEFAULT 0 NOT NULL,
+    dropped_at timestamp with time zone,
+    CONSTRAINT kept_events_only_row_check CHECK (only_row)
+);
+
+COMMENT ON TABLE muster.kept_events IS 'One row: how far back the log of events goes, where old ones are dropped (retention).';
+
+COMMENT ON COLUMN muster.kept_events.only_row IS 'Always true; makes a second row impossible.';
+
+COMMENT ON COLUMN muster.kept_events.since IS 'Events stamped before it were dropped, but for those that have come since; null: none ever was.';
+
+COMMENT ON COLUMN muster.kept_events.cut IS 'Place in the order of arrival at which events were dropped last: states that are built later hold nothing that the log does not.';
+
+COMMENT ON COLUMN muster.kept_events.dropped_at IS 'When events were dropped last.';
 
 CREATE TABLE muster.leaf_states (
     bucket integer NOT NULL,
@@ -2040,6 +2093,9 @@ ALTER TABLE ONLY muster.id_owners
 
 ALTER TABLE ONLY muster.identity_violations
     ADD CONSTRAINT identity_violations_pkey PRIMARY KEY (bucket, profile_id, violation_id);
+
+ALTER TABLE ONLY muster.kept_events
+    ADD CONSTRAINT kept_events_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY muster.leaf_states
     ADD CONSTRAINT leaf_states_pkey PRIMARY KEY (bucket, profile_id, event_name_id);
