@@ -114,13 +114,25 @@ func (c *Call) nameFromProperties() {
 // fillChannel works out where the call was made, and adds the address of the
 // connection to calls from the user's own device unless they speak of it themselves.
 func (c *Call) fillChannel(remoteIP string) {
-	if c.Channel == "" {
-		c.Channel = c.lookupText(InContext, "channel")
+	var channel, library, ip jsontext.Value
+	for name, v := range members(c.Context) {
+		switch string(name) {
+		case "channel":
+			channel = v
+		case "library":
+			library = v
+		case "ip":
+			ip = v
+		}
 	}
-	if c.Channel == "" {
-		c.Channel = channelOf(c.lookupText(InContext, "library", "name"))
+	if c.Channel == "" && channel != nil {
+		c.Channel, _ = Text(channel)
 	}
-	if c.Channel != ChannelBrowser && c.Channel != ChannelMobile || find(c.Context, "ip") != nil {
+	if c.Channel == "" && library != nil {
+		name, _ := Text(find(library, "name"))
+		c.Channel = channelOf(name)
+	}
+	if c.Channel != ChannelBrowser && c.Channel != ChannelMobile || ip != nil {
 		return
 	}
 	// What proxies and their headers claim need not be an address at all.

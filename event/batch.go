@@ -71,12 +71,17 @@ func decodeBatch(raw []byte, env Envelope) (Batch, *Rejection) {
 	if limit := cmp.Or(env.MaxBatchBytes, DefaultMaxBatchBytes); len(raw) > limit {
 		return b, reject(CodeBatchTooLarge, "", "the batch has %d bytes; at most %d are taken", len(raw), limit)
 	}
+	o := newOutliner(raw)
+	defer o.release()
+	if frame, ok := o.batch(); ok {
+		return o.calls(frame, env)
+	}
 	body := split(raw)
 	if len(body.messages) > MaxBatchEvents {
 		b.WriteKey = cmp.Or(writeKey(body.frame), writeKey(body.messages[0]))
 		return b, reject(CodeTooManyEvents, "/batch", "a batch must have at most %d messages", MaxBatchEvents)
 	}
-	spaced, rej := check(body.frame, MaxDepth)
+	spaced, rej := check(body.frame)
 	if rej != nil {
 		return b, rej
 	}
@@ -87,7 +92,7 @@ func decodeBatch(raw []byte, env Envelope) (Batch, *Rejection) {
 	if b.WriteKey == "" && len(body.messages) > 0 {
 		b.WriteKey = writeKey(body.messages[0])
 	}
-	if rej := env.inherit(body.frame, spaced); rej != nil {
+	if rej := env.inherit(readFields(body.frame), spaced); rej != nil {
 		return b, rej
 	}
 	b.Calls = make([]*Call, 0, len(body.messages))
@@ -121,9 +126,40 @@ func (b *Batch) refuse(index int, raw []byte, rej *Rejection) {
 	b.Refused = append(b.Refused, r)
 }
 
+// calls decodes the messages of an outlined batch.
+func (o *outliner) calls(frame outline, env Envelope) (Batch, *Rejection) {
+	var b Batch
+	top := o.fields(frame)
+	b.WriteKey = textOnly(top.writeKey)
+	if rej := env.inherit(top, frame.spaced); rej != nil {
+		if b.WriteKey == "" && len(o.messages) > 0 {
+			b.WriteKey = textOnly(o.fields(o.messages[0]).writeKey)
+		}
+		return b, rej
+	}
+	b.Calls = make([]*Call, 0, len(o.messages))
+	for i, l := range o.messages {
+		text := o.raw[l.start:l.end:l.end]
+		f := o.fields(l)
+		if i == 0 && b.WriteKey == "" {
+			b.WriteKey = textOnly(f.writeKey)
+		}
+		rej := env.tooLarge(text)
+		var c *Call
+		if rej == nil {
+			c, rej = f.call(&env, l.spaced)
+		}
+		if rej != nil {
+			b.refuse(i, text, rej)
+			continue
+		}
+		b.Calls = append(b.Calls, c)
+	}
+	return b, nil
+}
+
 // inherit reads the batch level values into the envelope.
-func (env *Envelope) inherit(frame jsontext.Value, spaced bool) *Rejection {
-	f := readFields(frame)
+func (env *Envelope) inherit(f fields, spaced bool) *Rejection {
 	r := reader{spaced: spaced}
 	env.Context = r.object("context", f.context)
 	env.Integrations = r.object("integrations", f.integrations)

@@ -20,13 +20,13 @@ const (
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
 // check validates raw strictly: well-formed JSON, valid UTF-8, unique keys, at most
-// maxDepth levels, numbers in range, no NUL characters. It reports whether there is
+// MaxDepth levels, numbers in range, no NUL characters. It reports whether there is
 // space between tokens, that is, whether raw is not compact.
-func check(raw []byte, maxDepth int) (spaced bool, rej *Rejection) {
-	spaced, fault, at := scan(raw, maxDepth)
+func check(raw []byte) (spaced bool, rej *Rejection) {
+	spaced, fault, at := scan(raw)
 	if fault == CodeTooDeep {
 		return spaced, reject(CodeTooDeep, pointerAt(raw, at),
-			"objects and arrays are nested deeper than %d levels", maxDepth)
+			"objects and arrays are nested deeper than %d levels", MaxDepth)
 	}
 	if !jsontext.Value(raw).IsValid() {
 		return spaced, explain(raw)
@@ -44,7 +44,7 @@ func check(raw []byte, maxDepth int) (spaced bool, rej *Rejection) {
 
 // scan looks at the outline of raw in one pass, whether or not it is valid JSON. On
 // excessive depth or an excessive number it stops and tells where.
-func scan(raw []byte, maxDepth int) (spaced bool, fault Code, at int) {
+func scan(raw []byte) (spaced bool, fault Code, at int) {
 	depth := 0
 	for i := 0; i < len(raw); {
 		switch raw[i] {
@@ -53,7 +53,7 @@ func scan(raw []byte, maxDepth int) (spaced bool, fault Code, at int) {
 			continue
 		case '{', '[':
 			depth++
-			if depth > maxDepth {
+			if depth > MaxDepth {
 				return spaced, CodeTooDeep, i
 			}
 		case '}', ']':

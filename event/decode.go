@@ -55,11 +55,16 @@ func Decode(raw []byte, env Envelope) (*Call, error) {
 
 func decode(raw []byte, env *Envelope) (*Call, *Rejection) {
 	raw = trimSpace(raw)
-	limit := cmp.Or(env.MaxBytes, DefaultMaxBytes)
-	if size := len(raw) + len(env.Context) + len(env.Integrations); size > limit {
-		return nil, reject(CodeMessageTooLarge, "", "the message has %d bytes, with the context of its batch; at most %d are taken", size, limit)
+	if rej := env.tooLarge(raw); rej != nil {
+		return nil, rej
 	}
-	spaced, rej := check(raw, MaxDepth)
+	o := newOutliner(raw)
+	defer o.release()
+	if l, ok := o.message(); ok {
+		f := o.fields(l)
+		return f.call(env, l.spaced)
+	}
+	spaced, rej := check(raw)
 	if rej != nil {
 		return nil, rej
 	}
@@ -68,6 +73,15 @@ func decode(raw []byte, env *Envelope) (*Call, *Rejection) {
 	}
 	f := readFields(raw)
 	return f.call(env, spaced)
+}
+
+// tooLarge refuses a message that is, together with what it inherits.
+func (env *Envelope) tooLarge(raw []byte) *Rejection {
+	limit := cmp.Or(env.MaxBytes, DefaultMaxBytes)
+	if size := len(raw) + len(env.Context) + len(env.Integrations); size > limit {
+		return reject(CodeMessageTooLarge, "", "the message has %d bytes, with the context of its batch; at most %d are taken", size, limit)
+	}
+	return nil
 }
 
 // call builds the normal form.
@@ -117,10 +131,10 @@ func (f *fields) call(env *Envelope, spaced bool) (*Call, *Rejection) {
 		}
 		c.MessageID = newID()
 	}
-	if rej := c.validate(f.emptyGroupID); rej != nil {
+	if rej := c.validate(f); rej != nil {
 		return nil, rej
 	}
-	c.ProfileSkip = c.profileSkip()
+	c.ProfileSkip = c.profileSkip(f)
 	return c, nil
 }
 

@@ -18,8 +18,11 @@ func compact(v jsontext.Value, spaced bool) jsontext.Value {
 // merged is own with those members of base that own does not have. It goes one
 // level deep: a library's name and version stay together.
 func merged(own, base jsontext.Value) jsontext.Value {
-	if own == nil {
+	switch {
+	case own == nil:
 		return base
+	case base == nil:
+		return own
 	}
 	// A set, because hostile objects of thousands of members come in thousands.
 	names := map[string]bool{}

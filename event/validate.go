@@ -8,7 +8,7 @@ import (
 )
 
 // validate applies the rules of the call's type.
-func (c *Call) validate(emptyGroupID bool) *Rejection {
+func (c *Call) validate(f *fields) *Rejection {
 	if utf8.RuneCountInString(c.MessageID) > MaxMessageID {
 		return reject(CodeMessageIDTooLong, "messageId", "messageId has more than %d characters", MaxMessageID)
 	}
@@ -27,11 +27,11 @@ func (c *Call) validate(emptyGroupID bool) *Rejection {
 			return reject(CodeEventNameTooLong, "event", "the event's name has more than %d bytes", MaxEventNameBytes)
 		}
 	case Identify:
-		if countMembers(c.Traits) > MaxIdentifyTraits {
+		if f.insideTraits > MaxIdentifyTraits {
 			return reject(CodeTooManyTraits, "traits", "identify has more than %d traits", MaxIdentifyTraits)
 		}
 	case Group:
-		return c.validateGroup(emptyGroupID)
+		return c.validateGroup(f.emptyGroupID)
 	case Page, Screen, Alias:
 	}
 	return nil
@@ -60,13 +60,13 @@ func (c *Call) validateGroup(emptyGroupID bool) *Rejection {
 }
 
 // profileSkip is the reason why profiles must not read the call, or "".
-func (c *Call) profileSkip() Code {
+func (c *Call) profileSkip(f *fields) Code {
 	switch {
 	case c.personasDisabled():
 		return CodePersonasDisabled
-	case countMembers(c.Properties) > MaxMembers:
+	case c.Properties != nil && f.insideProperties > MaxMembers:
 		return CodeTooManyProperties
-	case countMembers(c.Traits) > MaxMembers:
+	case c.Traits != nil && f.insideTraits > MaxMembers:
 		return CodeTooManyTraits
 	}
 	return ""

@@ -113,7 +113,13 @@ func skipSpace(b []byte, i int) int {
 
 // trimSpace cuts the space around a JSON text; what else Unicode calls space is no
 // space in JSON.
-func trimSpace(b []byte) []byte { return bytes.Trim(b, " \n\t\r") }
+func trimSpace(b []byte) []byte {
+	b = b[skipSpace(b, 0):]
+	for len(b) > 0 && skipSpace(b, len(b)-1) == len(b) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
 
 // skipString returns the place after the string whose opening quote is at i.
 func skipString(b []byte, i int) int {
