@@ -42,16 +42,19 @@ func newLife(t *testing.T) *life {
 	return l
 }
 
-// restart begins anew with what is stored, as after a kill.
-func (l *life) restart() {
+// restart begins anew with what is stored, as after a kill, without some destinations.
+func (l *life) restart(without ...string) {
 	l.Helper()
 	if l.app != nil {
 		l.app.Close()
 	}
+	destinations := map[string]mixpanel.Settings{"one": {Token: "one", BaseURL: l.fake.URL()}, "two": {Token: "two", BaseURL: l.fake.URL()}}
+	for _, name := range without {
+		delete(destinations, name)
+	}
 	var err error
 	l.app, err = app.New(l.Context(), app.Options{
-		Store: l.store, Identity: identity.DefaultSettings(), Now: func() time.Time { return l.now },
-		Destinations: map[string]mixpanel.Settings{"one": {Token: "one", BaseURL: l.fake.URL()}, "two": {Token: "two", BaseURL: l.fake.URL()}},
+		Store: l.store, Identity: identity.DefaultSettings(), Now: func() time.Time { return l.now }, Destinations: destinations,
 	})
 	if err != nil {
 		l.Fatal(err)
@@ -524,4 +527,34 @@ func TestLedgerTellsDifferences(t *testing.T) {
 	l.settle()
 	l.want("told after an edit", l.told(), []string{"one pros user:max false definition_edit", "two pros user:max false definition_edit"})
 	l.want("in Mixpanel", l.property("two", "kim", "pros")+" "+l.property("two", "max", "pros"), "true false")
+}
+
+// A destination that leaves the configuration and comes back is told from new, as one that
+// nobody ever told anything; the other one hears nothing of it.
+func TestDestinationComesBack(t *testing.T) {
+	l := newLife(t)
+	both := audience("pros", "trait('plan') = 'pro'", to("one", "", ""), to("two", "", engine.CleanupExit))
+	l.want("refused", l.defines(both), "")
+	l.says("kim", `{"plan":"pro"}`, "lee", `{"plan":"free"}`)
+	l.settle()
+	l.told()
+	l.restart("two")
+	alone := both
+	alone.Connections = both.Connections[:1]
+	l.want("refused", l.defines(alone), "")
+	l.says("max", `{"plan":"pro"}`, "kim", `{"plan":"free"}`)
+	l.settle()
+	l.want("told to one", l.told(), []string{"one pros user:max true entered", "one pros user:kim false exited"})
+	l.restart()
+	l.want("refused", l.defines(both), "")
+	l.says("kim", `{"plan":"pro"}`)
+	l.settle()
+	got := make(map[string]int)
+	for _, text := range l.told() {
+		got[text]++
+	}
+	l.want("told when it is back", got, map[string]int{
+		"one pros user:kim true entered": 1, "two pros user:kim true entered": 1, "two pros user:max true first_sync": 1,
+	})
+	l.want("in Mixpanel", l.property("two", "kim", "pros")+" "+l.property("two", "max", "pros")+" "+l.property("two", "lee", "pros"), "true true (none)")
 }
