@@ -56,12 +56,13 @@ func (a *API) adminRoutes() []*route {
 			&route{method: "POST", path: k.path + "/previews", scope: read, slow: true, handle: of(a.preview)},
 			&route{method: "GET", path: one, scope: read, handle: of(a.show)},
 			&route{method: "PATCH", path: one, scope: write, handle: of(a.edit)},
-			&route{method: "DELETE", path: one, scope: write, handle: of(a.remove)},
+			&route{method: "DELETE", path: one, scope: write, params: []string{"cleanup"}, handle: of(a.remove)},
 			&route{method: "GET", path: one + "/members", scope: read, params: pageParams(), handle: of(a.members)},
 			&route{method: "GET", path: one + "/size", scope: read, params: []string{"days"}, handle: of(a.size)},
 			&route{method: "GET", path: one + "/versions", scope: read, handle: of(a.versions)},
 			&route{method: "GET", path: one + "/references", scope: read, handle: of(a.references)},
 			&route{method: "GET", path: one + "/explanation", scope: read, params: []string{"profile", "at"}, handle: of(a.explain)},
+			&route{method: "POST", path: one + "/resync", scope: write, handle: of(a.resync)},
 			&route{method: "POST", path: one + "/runs", scope: write, slow: true, handle: of(a.runNow)},
 		)
 	}

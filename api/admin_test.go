@@ -24,7 +24,7 @@ func TestEveryRoute(t *testing.T) {
 	if got := in(made, "audience", "key"); got != "big_spenders" {
 		t.Errorf("the key is %v", got)
 	}
-	if got := in(made, "audience", "connections"); !cmp.Equal(got, []any{object{"destination": "mixpanel", "emit": "identify", "entered_event": "Audience Entered", "exited_event": "Audience Exited", "computed_event": "Trait Computed", "id_strategy": "all"}}) {
+	if got := in(made, "audience", "connections"); !cmp.Equal(got, []any{object{"destination": "mixpanel", "emit": "identify", "entered_event": "Audience Entered", "exited_event": "Audience Exited", "computed_event": "Trait Computed", "id_strategy": "all", "destination_cleanup": "none"}}) {
 		t.Errorf("connections: %v", got)
 	}
 	w.must(t, "POST", "/api/v1/audiences", `{"key": "recent", "query": "event('Order Completed').within(8 days).count() >= 1", "schedule": "*/30 * * * *", "connections": []}`)
@@ -87,6 +87,7 @@ func TestEveryRoute(t *testing.T) {
 	}
 	w.must(t, "POST", "/api/v1/computed-traits/previews", `{"query": "event('Order Completed').count()", "profiles": 3, "timeout_seconds": 5}`)
 
+	w.life(t)
 	w.wait(48 * time.Hour)
 	ran := w.must(t, "POST", "/api/v1/audiences/recent/runs", "")
 	if got := in(ran, "runs").([]any); len(got) != 1 || in(got[0], "exited") == 0.0 {
@@ -107,7 +108,7 @@ func TestEveryRoute(t *testing.T) {
 	if got := w.must(t, "DELETE", "/api/v1/computed-traits/orders", ""); got["deleted"] != "orders" || !cmp.Equal(got["readers"], []any{"reader"}) {
 		t.Errorf("deleted: %v", got)
 	}
-	w.must(t, "DELETE", "/api/v1/audiences/reader", "")
+	w.must(t, "DELETE", "/api/v1/audiences/reader?cleanup=exit", "")
 	if status, _ := w.call(t, w.read, "GET", "/api/v1/audiences/reader", ""); status != http.StatusNotFound {
 		t.Errorf("what was deleted is answered %d", status)
 	}
@@ -129,6 +130,40 @@ func TestEveryRoute(t *testing.T) {
 	}
 	if strings.Contains(w.log.String(), `"level":"ERROR"`) {
 		t.Errorf("something failed:\n%s", w.log.String())
+	}
+}
+
+// life disables, enables and tells again.
+func (w *world) life(t *testing.T) {
+	told := func() int64 {
+		lags, err := w.store.Lags(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lags[0].Delivered
+	}
+	if got := in(w.must(t, "PATCH", "/api/v1/audiences/reader", `{"enabled": false}`), "audience").(object); got["enabled"] != false || got["status"] != "disabled" {
+		t.Errorf("disabled: %v", got)
+	}
+	for path, status := range map[string]int{"/api/v1/audiences/reader/resync": 409, "/api/v1/audiences/reader/runs": 409, "/api/v1/computed-traits/orders/runs": 409} {
+		if got, answer := w.call(t, w.write, "POST", path, ""); got != status {
+			t.Errorf("%s answers %d: %v", path, got, answer)
+		}
+	}
+	if got := in(w.must(t, "PATCH", "/api/v1/audiences/reader", `{"enabled": true}`), "audience").(object); got["enabled"] != true {
+		t.Errorf("enabled: %v", got)
+	}
+	w.settle(t)
+	w.wait(time.Minute) // what was said at the moment of a resync is not said again
+	before := told()
+	w.must(t, "POST", "/api/v1/computed-traits/orders/resync", "")
+	if status, answer := w.call(t, w.write, "POST", "/api/v1/computed-traits/orders/resync", ""); status != http.StatusConflict {
+		t.Errorf("a second resync is answered %d: %v", status, answer)
+	}
+	w.must(t, "POST", "/api/v1/audiences/big_spenders/resync", `{"destination": "mixpanel"}`)
+	w.settle(t)
+	if got := told() - before; got != 8 {
+		t.Errorf("%d messages were told again, want 5 values, 2 members and one who left", got)
 	}
 }
 
@@ -197,6 +232,10 @@ func (w *world) delivery(t *testing.T) {
 	letters := w.must(t, "GET", "/api/v1/dead-letters?destination=mixpanel&kind=rejected", "")["dead_letters"].([]any)
 	if len(letters) != 3 || in(letters[0], "call", "event") != "Counted" {
 		t.Fatalf("dead letters: %v", letters)
+	}
+	pages := w.pages(t, "/api/v1/dead-letters?kind=rejected&pagination.count=2", []string{"data", "dead_letters"}, []string{"data", "pagination", "next"}, field("id"), "pagination.cursor")
+	if len(pages) != 2 || len(pages[0]) != 2 || len(pages[1]) != 1 || pages[1][0] != fmt.Sprint(in(letters[2], "id")) {
+		t.Errorf("dead letters by page: %v", pages)
 	}
 	health = w.must(t, "GET", "/api/v1/health", "")
 	if got := health["problems"].([]any); health["status"] != "degraded" || in(got[0], "reason") != "3 dead letters wait for a decision" {

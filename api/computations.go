@@ -15,6 +15,7 @@ import (
 // and with the rest of its definition.
 type computation struct {
 	store.ComputationLine
+	Enabled           bool           `json:"enabled"`
 	Refresh           engine.Refresh `json:"refresh,omitempty"`
 	IncludeHistorical bool           `json:"include_historical"`
 	BackfillDays      int            `json:"backfill_days,omitempty"`
@@ -42,7 +43,7 @@ func (a *API) list(r *request, k kind, key string) ([]computation, error) {
 			continue // deleted between the two looks
 		}
 		list = append(list, computation{
-			ComputationLine: line, Refresh: def.Refresh, IncludeHistorical: def.IncludeHistorical, BackfillDays: def.BackfillDays,
+			ComputationLine: line, Enabled: !def.Disabled, Refresh: def.Refresh, IncludeHistorical: def.IncludeHistorical, BackfillDays: def.BackfillDays,
 			Connections: connectionsOf(def),
 		})
 	}
@@ -163,6 +164,10 @@ func (a *API) define(r *request, k kind, def engine.Definition) (any, error) {
 }
 
 func (a *API) remove(r *request, k kind) (any, error) {
+	cleanup, err := r.choice("cleanup", string(engine.CleanupNone), string(engine.CleanupExit), string(engine.CleanupUnset))
+	if err != nil {
+		return nil, err
+	}
 	a.defining.Lock()
 	defer a.defining.Unlock()
 	def, err := a.defined(r, k)
@@ -173,7 +178,7 @@ func (a *API) remove(r *request, k kind) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	removed, err := app.Remove(r.Context(), a.store, def.Key, a.cfg.Now())
+	removed, err := app.RemoveWith(r.Context(), a.store, def.Key, engine.Cleanup(cleanup), a.cfg.Now())
 	if err == nil && !removed {
 		err = unknown(def.Key)
 	}

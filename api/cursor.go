@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 
 	"github.com/go-json-experiment/json"
 )
@@ -42,14 +43,11 @@ func (r *request) place(into any) (bool, error) {
 }
 
 func (r *request) sealOf(place []byte) []byte {
-	asked := r.URL.EscapedPath() + "?"
-	for _, name := range sortedKeys(r.query) {
-		if name != r.route.dialect.cursorParam && name != r.route.dialect.countParam {
-			asked += name + "=" + r.query.Get(name) + "\x00"
-		}
-	}
+	asked := maps.Clone(r.query)
+	asked.Del(r.route.dialect.cursorParam)
+	asked.Del(r.route.dialect.countParam)
 	mac := hmac.New(sha256.New, r.holder.Hash[:])
-	mac.Write([]byte(asked + "\n"))
+	mac.Write([]byte(r.URL.EscapedPath() + "?" + asked.Encode() + "\n")) // Encode sorts
 	mac.Write(place)
 	return mac.Sum(nil)[:sealLength]
 }

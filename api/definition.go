@@ -20,6 +20,8 @@ type definition struct {
 	IncludeAnonymous  *bool         `json:"include_anonymous"`
 	IncludeHistorical *bool         `json:"include_historical"`
 	BackfillDays      *int          `json:"backfill_days"`
+	Enabled           *bool         `json:"enabled"`
+	ReuseKey          bool          `json:"reuse_key"`
 	Connections       *[]connection `json:"connections"`
 }
 
@@ -31,6 +33,7 @@ type connection struct {
 	ExitedEvent   string            `json:"exited_event,omitempty"`
 	ComputedEvent string            `json:"computed_event,omitempty"`
 	IDStrategy    identity.Strategy `json:"id_strategy,omitempty"`
+	Cleanup       engine.Cleanup    `json:"destination_cleanup,omitempty"`
 }
 
 // put puts what the body says into a definition. Faults that the engine does not find are
@@ -45,6 +48,10 @@ func (d *definition) put(def *engine.Definition) error {
 	set(&def.IncludeAnonymous, d.IncludeAnonymous)
 	set(&def.IncludeHistorical, d.IncludeHistorical)
 	set(&def.BackfillDays, d.BackfillDays)
+	if d.Enabled != nil {
+		def.Disabled = !*d.Enabled
+	}
+	def.ReuseKey = d.ReuseKey
 	if def.Schedule != "" {
 		if _, err := scheduler.Parse(def.Schedule); err != nil {
 			return unfit("schedule", err.Error())
@@ -65,7 +72,7 @@ func (d *definition) put(def *engine.Definition) error {
 		seen[c.Destination] = true
 		def.Connections = append(def.Connections, engine.ConnectionDefinition{
 			Destination: c.Destination, Emit: c.Emit, EnteredEvent: c.EnteredEvent, ExitedEvent: c.ExitedEvent,
-			ComputedEvent: c.ComputedEvent, Strategy: c.IDStrategy,
+			ComputedEvent: c.ComputedEvent, Strategy: c.IDStrategy, Cleanup: c.Cleanup,
 		})
 	}
 	return nil
@@ -83,7 +90,7 @@ func connectionsOf(def engine.Definition) []connection {
 	for _, c := range def.Connections {
 		list = append(list, connection{
 			Destination: c.Destination, Emit: c.Emit, EnteredEvent: c.EnteredEvent, ExitedEvent: c.ExitedEvent,
-			ComputedEvent: c.ComputedEvent, IDStrategy: c.Strategy,
+			ComputedEvent: c.ComputedEvent, IDStrategy: c.Strategy, Cleanup: c.Cleanup,
 		})
 	}
 	return list

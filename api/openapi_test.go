@@ -84,7 +84,7 @@ func TestDescriptionIsOfTheRoutesServed(t *testing.T) {
 		if want := slices.Sorted(slices.Values(rt.Params)); !slices.Equal(slices.Sorted(slices.Values(params)), want) {
 			t.Errorf("%s: parameters are described as %v, and served as %v", name, params, want)
 		}
-		for _, part := range strings.Split(rt.Path, "/") {
+		for part := range strings.SplitSeq(rt.Path, "/") {
 			if strings.HasPrefix(part, "{") && !slices.Contains(inPath, part) {
 				t.Errorf("%s: %s of the path is not described", name, part)
 			}
@@ -102,11 +102,11 @@ func TestDescriptionIsOfTheRoutesServed(t *testing.T) {
 func TestDescriptionIsServed(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/openapi.yaml", "/openapi.json"} {
-		resp, text := w.send(t, http.MethodGet, path, "", nil)
+		a := w.send(t, http.MethodGet, path, "", nil)
 		var doc object
-		if err := yaml.Unmarshal([]byte(text), &doc); err != nil || resp.StatusCode != http.StatusOK || in(doc, "openapi") != "3.1.0" ||
+		if err := yaml.Unmarshal([]byte(a.text), &doc); err != nil || a.status != http.StatusOK || in(doc, "openapi") != "3.1.0" ||
 			len(in(doc, "paths").(object)) != len(in(described, "paths").(object)) {
-			t.Errorf("%s answers %d: %v %.200s", path, resp.StatusCode, err, text)
+			t.Errorf("%s answers %d: %v %.200s", path, a.status, err, a.text)
 		}
 	}
 }

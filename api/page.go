@@ -2,11 +2,8 @@ package api
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 )
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // Limits of a page of the admin API.
 const (

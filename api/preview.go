@@ -36,7 +36,8 @@ type PreviewSample struct {
 func NewPreview(p *engine.Preview) Preview {
 	out := Preview{
 		p.After, p.Complete(), p.Profiles, p.Of, p.Whole(p.After), p.IDTypes, p.Definition.Class, orEmpty(p.Definition.ClassBecause),
-		p.Definition.Text(), orEmpty(p.Warnings), []PreviewSample{},
+		p.Definition.Text(), orEmpty(p.Warnings),
+		[]PreviewSample{},
 	}
 	if out.IDTypes == nil {
 		out.IDTypes = make(map[string]int64)

@@ -15,7 +15,7 @@ func (a *API) runs(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind, err := r.choice("kind", "slot", "backfill")
+	kind, err := r.choice("kind", "slot", "backfill", "resync", "cleanup")
 	if err != nil {
 		return nil, err
 	}
@@ -42,28 +42,78 @@ func (a *API) run(r *request) (any, error) {
 	return map[string]any{"run": runs[0]}, nil
 }
 
-// runNow computes now what the next slot would.
-func (a *API) runNow(r *request, k kind) (any, error) {
-	catalog, err := a.cfg.App.Engine.Catalog(r.Context())
+// live finds the computation of the path, which must be one that serves.
+func (a *API) live(r *request, k kind) (*engine.Computation, *engine.Catalog, error) {
+	var catalog *engine.Catalog
+	err := a.store.Look(r.Context(), func(records engine.Records) (err error) { // what the engine remembers may not say what is being told again
+		catalog, err = records.Catalog(r.Context())
+		return err
+	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	key := r.PathValue("key")
 	comp := catalog.ByKey(key)
-	conflict := func(message string) error { return &fault{status: http.StatusConflict, message: key + " " + message} }
 	switch {
 	case comp == nil || comp.Kind != k.Purpose:
-		return nil, unknown(key)
-	case comp.Current == nil:
-		return nil, conflict("waits for its first backfill, which computes it")
-	case !comp.Current.Scheduled():
-		return nil, conflict("is realtime: it is up to date with every call")
+		err = unknown(key)
+	case comp.Status == engine.Disabled:
+		err = conflict(key, `is disabled: edit it with "enabled": true first`)
+	case comp.Current == nil || comp.Current.Rests():
+		err = conflict(key, "waits for its backfill, which does all that is to be done")
 	}
-	result, err := app.RunNow(r.Context(), a.store, k.Purpose, key, a.cfg.Now())
+	return comp, catalog, err
+}
+
+func conflict(key, message string) error {
+	return &fault{status: http.StatusConflict, message: key + " " + message}
+}
+
+// runNow computes now what the next slot would.
+func (a *API) runNow(r *request, k kind) (any, error) {
+	comp, _, err := a.live(r, k)
+	if err != nil {
+		return nil, err
+	}
+	if !comp.Current.Scheduled() {
+		return nil, conflict(comp.Key, "is realtime: it is up to date with every call")
+	}
+	result, err := app.RunNow(r.Context(), a.store, k.Purpose, comp.Key, a.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
 	return ran(result), nil
+}
+
+// resync has everything told again.
+func (a *API) resync(r *request, k kind) (any, error) {
+	var body struct {
+		Destination string `json:"destination"`
+	}
+	if err := r.body(&body); err != nil {
+		return nil, err
+	}
+	comp, catalog, err := a.live(r, k)
+	if err != nil {
+		return nil, err
+	}
+	told := 0
+	for _, conn := range comp.Connections {
+		if body.Destination != "" && body.Destination != conn.Destination.Name {
+			continue
+		}
+		told++
+		for _, other := range catalog.Retellings {
+			if other.Connection.ID == conn.ID {
+				return nil, conflict(comp.Key, "is being told again to "+conn.Destination.Name+" already; its runs show how far that is")
+			}
+		}
+	}
+	if told == 0 {
+		return nil, unfit("destination", comp.Key+" is told to nobody of this name; its connections say to whom")
+	}
+	n, err := app.Resync(r.Context(), a.store, k.Purpose, comp.Key, body.Destination, a.cfg.Now())
+	return map[string]any{"destinations": n}, err
 }
 
 // ran is what a slot did, for programs.

@@ -120,8 +120,16 @@ func (w *world) settle(t *testing.T) {
 	}
 }
 
+// answer is what a request was answered.
+type answer struct {
+	status int
+	header http.Header
+	text   string
+	path   string // of the request, as it was sent
+}
+
 // send makes a request as it stands.
-func (w *world) send(t *testing.T, method, path, body string, header http.Header) (*http.Response, string) {
+func (w *world) send(t *testing.T, method, path, body string, header http.Header) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, w.url+path, strings.NewReader(body))
 	if err != nil {
@@ -139,7 +147,7 @@ func (w *world) send(t *testing.T, method, path, body string, header http.Header
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(text)
+	return answer{resp.StatusCode, resp.Header, string(text), resp.Request.URL.EscapedPath()}
 }
 
 // as is the header with a token, in the way of the API that answers at the path.
@@ -156,26 +164,26 @@ func as(path, token string) http.Header {
 // call makes a request with a token, and holds the answer against openapi.yaml.
 func (w *world) call(t *testing.T, token, method, path, body string) (int, object) {
 	t.Helper()
-	resp, text := w.send(t, method, path, body, as(path, token))
-	var answer any
-	if err := json.Unmarshal([]byte(text), &answer); err != nil {
-		t.Fatalf("%s %s answers %d with what is no JSON: %s", method, path, resp.StatusCode, text)
+	a := w.send(t, method, path, body, as(path, token))
+	var v any
+	if err := json.Unmarshal([]byte(a.text), &v); err != nil {
+		t.Fatalf("%s %s answers %d with what is no JSON: %s", method, path, a.status, a.text)
 	}
-	operation, op := w.operation(method, resp.Request.URL.EscapedPath())
+	operation, op := w.operation(method, a.path)
 	if op == nil {
-		return resp.StatusCode, answer.(object)
+		return a.status, v.(object)
 	}
 	responses := op["responses"].(object)
-	declared := resolved(responses[fmt.Sprint(resp.StatusCode)])
+	declared := resolved(responses[fmt.Sprint(a.status)])
 	success := declared != nil
 	if !success {
 		declared = resolved(responses["default"])
-		if resp.StatusCode < 400 {
-			t.Errorf("%s answers %d, which is not described", operation, resp.StatusCode)
+		if a.status < 400 {
+			t.Errorf("%s answers %d, which is not described", operation, a.status)
 		}
 	}
-	for _, fault := range fits("answer", answer, in(declared, "content", "application/json", "schema")) {
-		t.Errorf("%s %s answers %d: %s", method, path, resp.StatusCode, fault)
+	for _, fault := range fits("answer", v, in(declared, "content", "application/json", "schema")) {
+		t.Errorf("%s %s answers %d: %s", method, path, a.status, fault)
 	}
 	if sent := in(resolved(op["requestBody"]), "content", "application/json", "schema"); success && body != "" {
 		var v any
@@ -191,7 +199,7 @@ func (w *world) call(t *testing.T, token, method, path, body string) (int, objec
 		w.done[operation] = true
 		w.mu.Unlock()
 	}
-	return resp.StatusCode, answer.(object)
+	return a.status, v.(object)
 }
 
 // operation finds the described operation for a path, and its id.
