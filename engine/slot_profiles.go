@@ -141,13 +141,30 @@ func (r *slotRun) load(ctx context.Context, d *decision, profiles []*Profile) er
 		return err
 	}
 	wants = wants[:0]
+	var reread []*Profile
+	var names []string
 	for _, p := range profiles {
+		before := len(r.touched[p.ID].start)
 		if want := r.second(d, p); !want.empty() {
 			wants = append(wants, want)
 		}
+		needs := &plan{}
+		for _, c := range r.touched[p.ID].start[before:] { // those who read it may be replayed
+			needs.include(r.catalog.plans[c])
+		}
+		if len(needs.names) == 0 {
+			continue
+		}
+		for _, c := range r.touched[p.ID].start[:before] {
+			needs.include(r.catalog.plans[c])
+		}
+		p.history = nil
+		reread = append(reread, p)
+		names = append(names, needs.names...)
 	}
-	if len(wants) == 0 {
-		return nil
+	slices.Sort(names)
+	if err := readHistory(ctx, r.tx, reread, slices.Compact(names)); err != nil || len(wants) == 0 {
+		return err
 	}
 	return r.tx.Load(ctx, wants)
 }
