@@ -89,6 +89,19 @@ func (l *life) says(pairs ...string) {
 	}
 }
 
+// tracks takes a track call in, whose properties are JSON or empty.
+func (l *life) tracks(user, name, properties string) {
+	l.Helper()
+	l.calls++
+	c := &event.Call{Type: event.Track, MessageID: fmt.Sprintf("c%d", l.calls), UserID: user, Event: name, Timestamp: l.now, ReceivedAt: l.now}
+	if properties != "" {
+		c.Properties = jsontext.Value(properties)
+	}
+	if _, err := l.app.Engine.Ingest(l.Context(), []engine.Received{{Call: c}}, l.now); err != nil {
+		l.Fatal(err)
+	}
+}
+
 // defines creates or edits, and answers what was refused.
 func (l *life) defines(defs ...engine.Definition) string {
 	l.Helper()
@@ -422,12 +435,7 @@ func TestCleanups(t *testing.T) {
 	l.want("values became traits", l.number(`SELECT count(*) FROM traits WHERE key = 'exits' AND value = 'true'`), 9)
 
 	// Only a connection is removed; and another cleanup is asked for than the definition says.
-	l.says("u1", `{}`)
-	l.calls++
-	order := &event.Call{Type: event.Track, MessageID: "order", UserID: "u1", Event: "Order", Properties: jsontext.Value(`{"amount":5}`), Timestamp: l.now, ReceivedAt: l.now}
-	if _, err := l.app.Engine.Ingest(t.Context(), []engine.Received{{Call: order}}, l.now); err != nil {
-		t.Fatal(err)
-	}
+	l.tracks("u1", "Order", `{"amount":5}`)
 	l.settle()
 	l.want("spent", l.property("one", "u1", "spent"), "5")
 	spent.Connections = nil
