@@ -36,6 +36,8 @@ type Config struct {
 	// TrustedProxies are addresses and networks of proxies whose X-Forwarded-For is
 	// believed; absent: ingest.Loopback.
 	TrustedProxies []string `yaml:"trusted_proxies"`
+	// API says where the admin API and the Profile API are served.
+	API API `yaml:"api"`
 	// Sources are those who may send calls.
 	Sources []Source `yaml:"sources"`
 	// DefaultRate is how many requests per second a source may send that has no rate of

@@ -57,6 +57,7 @@ func (c *Config) faults() faults {
 			f.add("trusted_proxies", "%w", one)
 		}
 	}
+	c.apiFaults(&f)
 	if err := c.Identity.Validate(); err != nil {
 		for _, one := range each(err) {
 			f.add("identity", "%w", one)

@@ -29,12 +29,13 @@ const shutdownGrace = 20 * time.Second
 
 func newServe(env *environment) *cobra.Command {
 	var db databaseFlags
-	var listen, profile string
+	var listen, listenAPI, profile string
 	var verbose bool
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Take calls, compute, and tell Mixpanel, until stopped",
 		Long: `Serve runs Muster: the Tracking API, the computations of muster.yaml, their schedule,
-and delivery. Without a database address it starts a private PostgreSQL and says where.
+and delivery; for those who have a token (muster token) also the admin API and the Profile
+API. Without a database address it starts a private PostgreSQL and says where.
 
 The first interrupt lets what is at hand finish; a second one stops at once. Nothing
 that was answered 200 is lost either way.`,
@@ -54,11 +55,15 @@ that was answered 200 is lost either way.`,
 			if listen != "" {
 				c.Listen = listen
 			}
+			if listenAPI != "" {
+				c.API.Listen = listenAPI
+			}
 			return profiled(profile, func() error { return serve(cmd.Context(), env, &db, c, env.logger(level)) })
 		},
 	}
 	db.add(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "", "`address` of the Tracking API; overrides the configuration")
+	cmd.Flags().StringVar(&listenAPI, "api-listen", "", "`address` of the admin API and the Profile API, or none; overrides the configuration")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
 	cmd.Flags().StringVar(&profile, "cpuprofile", "", "write a CPU profile of the whole run to this `file`, for go tool pprof")
 	return cmd
@@ -122,7 +127,11 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	mux.Handle("GET /metrics", metrics.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, a) })
-	front := &http.Server{Handler: paths(api, mux), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	apis, err := env.openAPIs(ctx, a, c, log)
+	if err != nil {
+		return err
+	}
+	front := &http.Server{Handler: apis.beside(paths(api, mux)), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	ingest.Harden(front)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
@@ -151,6 +160,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		stopCollecting()
 		return err
 	})
+	apis.run(ctx, g, log)
 	g.Go(func() error { return collector.Run(collecting) })
 	g.Go(func() error { return recorder.Run(collecting) })
 	g.Go(func() error { return a.Run(ctx) })
