@@ -38,6 +38,7 @@ import (
 // the process that delivers dies: at rest Mixpanel's profiles and its events without
 // repetitions are what was said, except for what stands in the dead letters. Each profile hears
 // everything in order, what counts is counted at most once, and no rule of Mixpanel is broken.
+// Besides what is computed, all calls are forwarded, and visitors become known by alias.
 //
 // The long mode: go test ./app -run EverythingIsTold -rapid.checks=10000
 func TestEverythingIsToldWhateverHappens(t *testing.T) {
@@ -80,8 +81,10 @@ type telling struct {
 	link                *brokenQueue
 	witness             *witness
 
-	plan   map[string]string // by user, what was said last
-	orders map[string]int
+	plan    map[string]string // by user, what was said last
+	orders  map[string]int
+	routed  int64        // number of the destination
+	members map[int]bool // visitors who have a user id
 }
 
 func newTelling(t *rapid.T, pool *pgxpool.Pool, fake *mixpaneltest.Server) *telling {
@@ -89,7 +92,7 @@ func newTelling(t *rapid.T, pool *pgxpool.Pool, fake *mixpaneltest.Server) *tell
 		t.Fatal(err)
 	}
 	fake.Reset()
-	m := &telling{pool: pool, fake: fake, plan: make(map[string]string), orders: make(map[string]int)}
+	m := &telling{pool: pool, fake: fake, plan: make(map[string]string), orders: make(map[string]int), members: make(map[int]bool)}
 	m.witness = &witness{RoundTripper: http.DefaultTransport, last: make(map[string]int64), seen: make(map[string]bool)}
 	m.move(0)
 	m.clock.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixMilli())
@@ -102,6 +105,11 @@ func newTelling(t *rapid.T, pool *pgxpool.Pool, fake *mixpaneltest.Server) *tell
 	if err != nil {
 		t.Fatal(err)
 	}
+	ids, err := m.app.Store.DestinationIDs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.routed = ids["mixpanel"]
 	connect := func(emit engine.Emit) []engine.ConnectionDefinition {
 		return []engine.ConnectionDefinition{{Destination: "mixpanel", Emit: emit, Strategy: rapid.SampledFrom([]identity.Strategy{"all", "last"}).Draw(t, "strategy")}}
 	}
@@ -140,6 +148,7 @@ func (m *telling) start(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.LeaveSettling()
 	m.link = &brokenQueue{Queue: m.app.Store.Queue()}
 	m.process, err = deliver.New(deliver.Config{
 		Queue: m.link, Owner: fmt.Sprint("process ", m.processes), Now: m.now, Random: func() float64 { return 0.5 }, LeaseTTL: tellingTTL,
@@ -158,6 +167,10 @@ func (m *telling) people(t *rapid.T) {
 	for range rapid.IntRange(1, 6).Draw(t, "calls") {
 		m.messages++
 		m.move(time.Millisecond)
+		if rapid.IntRange(0, 2).Draw(t, "visitor") == 0 {
+			batch = append(batch, m.receive(t, m.visit(t)))
+			continue
+		}
 		n := rapid.IntRange(1, tellingUsers).Draw(t, "user")
 		user := fmt.Sprint("user", n)
 		text := fmt.Sprintf(`"messageId":"m%d","userId":%q,"timestamp":%q`, m.messages, user, m.now().Format(time.RFC3339Nano))
@@ -167,18 +180,54 @@ func (m *telling) people(t *rapid.T) {
 			text = fmt.Sprintf(`{"type":"identify",%s,"traits":{"plan":%q,"email":"%s@example.com"}}`, text, plan, user)
 		} else {
 			m.orders[user] = m.messages
-			text = fmt.Sprintf(`{"type":"track","event":"Order",%s,"properties":{"n":%d}}`, text, m.messages)
+			charge := ""
+			if rapid.Bool().Draw(t, "charge") {
+				charge = `,"revenue":5`
+			}
+			text = fmt.Sprintf(`{"type":"track","event":"Order",%s,"properties":{"n":%d%s}}`, text, m.messages, charge)
 		}
-		call, err := event.Decode([]byte(text), event.Envelope{ReceivedAt: m.now()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		batch = append(batch, engine.Received{Call: call, Source: "web", SourceID: 1})
+		batch = append(batch, m.receive(t, text))
 	}
 	if _, err := m.app.Engine.Ingest(t.Context(), batch, m.now()); err != nil {
 		t.Fatal(err)
 	}
 	m.move(time.Second)
+}
+
+// receive is a call that is forwarded, too.
+func (m *telling) receive(t *rapid.T, text string) engine.Received {
+	call, err := event.Decode([]byte(text), event.Envelope{ReceivedAt: m.now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine.Received{
+		Call: call, Source: "web", SourceID: 1, Routes: []engine.Route{{DestinationID: m.routed, Joins: call.Type == event.Alias}},
+	}
+}
+
+const tellingVisitors = 3
+
+// visit is a call of a visitor: of somebody anonymous, until an alias says which user it is.
+func (m *telling) visit(t *rapid.T) string {
+	n := rapid.IntRange(1, tellingVisitors).Draw(t, "who")
+	common := fmt.Sprintf(`"messageId":"m%d","timestamp":%q`, m.messages, m.now().Format(time.RFC3339Nano))
+	id := fmt.Sprintf(`"anonymousId":"visitor%d"`, n)
+	if m.members[n] {
+		id = fmt.Sprintf(`"userId":"member%d"`, n)
+	}
+	switch rapid.IntRange(0, 3).Draw(t, "what") {
+	case 0:
+		if !m.members[n] {
+			m.members[n] = true
+			return fmt.Sprintf(`{"type":"alias",%s,"previousId":"visitor%d","userId":"member%[2]d"}`, common, n)
+		}
+		id = fmt.Sprintf(`"anonymousId":"visitor%d"`, n) // late
+		fallthrough
+	case 1:
+		return fmt.Sprintf(`{"type":"track","event":"Look",%s,%s}`, common, id)
+	default:
+		return fmt.Sprintf(`{"type":"identify",%s,%s,"traits":{"color":"c%d"}}`, common, id, m.messages)
+	}
 }
 
 // faults of Mixpanel and of the way to it, until the next ones.
@@ -248,6 +297,15 @@ func (m *telling) time(t *rapid.T) {
 // by that, so only those are sent again that do not.
 func (m *telling) retry(t *rapid.T) {
 	kind := rapid.SampledFrom([]string{store.KindRejected, store.KindGaveUp}).Draw(t, "kind")
+	letters, err := m.app.Store.DeadLetters(t.Context(), store.LetterFilter{Kind: kind, Limit: 10_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range letters {
+		if l.Forwarded { // it comes after what was said later, however late it is sent for the first time
+			m.witness.excuse(l.Call.UserID+l.Call.AnonymousID, l.Call.Timestamp.UnixMilli())
+		}
+	}
 	if _, err := m.app.Store.RetryDeadLetters(t.Context(), store.LetterFilter{Kind: kind}, m.now()); err != nil {
 		t.Fatal(err)
 	}
@@ -378,9 +436,21 @@ func (m *telling) compare(t *rapid.T) {
 			t.Errorf("%s entered %v times, want %d to %d", user, n, c[0], c[1])
 		}
 	}
+	m.compareForwarded(t, must, may)
 	got := make(map[string]bool)
 	for _, e := range m.fake.Events(token, mixpaneltest.Deduped) {
-		at := fmt.Sprint(e.DistinctID, " ", e.Name, " ", e.Time.UnixMilli())
+		if e.Effect != "" {
+			continue // of an alias
+		}
+		var sent struct {
+			Properties struct {
+				ID string `json:"distinct_id"`
+			} `json:"properties"`
+		}
+		if err := json.Unmarshal(e.Sent, &sent); err != nil {
+			t.Fatal(err)
+		}
+		at := fmt.Sprint(sent.Properties.ID, " ", e.Name, " ", e.Time.UnixMilli())
 		if got[at] {
 			t.Errorf("%s is there twice", at)
 		}
@@ -398,6 +468,95 @@ func (m *telling) compare(t *rapid.T) {
 	if len(must) == len(may) {
 		if diff := cmp.Diff(slices.Sorted(maps.Keys(may)), slices.Sorted(maps.Keys(got))); diff != "" {
 			t.Errorf("events, -said +told\n%s", diff)
+		}
+	}
+}
+
+// compareForwarded holds what Mixpanel has of the forwarded calls against the queue, and adds
+// the events that must and that may be there.
+func (m *telling) compareForwarded(t *rapid.T, must, may map[string]bool) {
+	rows, err := m.pool.Query(t.Context(), `
+		SELECT q.call, coalesce(l.kind, '') FROM queue q LEFT JOIN dead_letters l ON (l.destination_id, l.lane, l.seq) = (q.destination_id, q.lane, q.seq)
+		WHERE q.call IS NOT NULL AND (q.barrier IS NULL OR q.barrier < q.seq) ORDER BY q.seq`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	traits := make(map[string]string) // by id, as it was said last; "" when that may be lost
+	charges := make(map[string][2]int)
+	joined := make(map[string]bool)  // members whose alias was queued
+	refused := make(map[string]bool) // members whose alias was refused at least once
+	raced := make(map[string]bool)   // members of whom both ids were told something at once, by a retry
+	for rows.Next() {
+		var text []byte
+		var kind string
+		if err := rows.Scan(&text, &kind); err != nil {
+			t.Fatal(err)
+		}
+		c, err := engine.DecodeCall(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, charge := engine.CarrierOf(c), strings.Contains(string(c.Properties), "revenue")
+		if kind == store.KindUncertain && !charge {
+			t.Errorf("%s can be sent again, and is uncertain", text)
+		}
+		switch c.Type {
+		case event.Alias:
+			joined[id] = true
+			refused[id] = refused[id] || kind != ""
+		case event.Identify:
+			value := string(c.Lookup(event.InTraits, "plan")) + string(c.Lookup(event.InTraits, "color"))
+			if kind != "" {
+				value = ""
+			}
+			member := strings.Replace(id, "visitor", "member", 1)
+			raced[member] = raced[member] || member != id && joined[member]
+			traits[member] = value
+		case event.Track:
+			at := fmt.Sprint(id, " ", c.Event, " ", c.Timestamp.UnixMilli())
+			may[at] = true
+			must[at] = must[at] || kind == ""
+			n := charges[id]
+			if charge && kind == "" {
+				n[0]++
+			}
+			if charge && (kind == "" || kind == store.KindUncertain) {
+				n[1]++
+			}
+			charges[id] = n
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range traits {
+		profile, _ := m.fake.Profile(token, id)
+		if n, member := strings.CutPrefix(id, "member"); member {
+			if refused[id] || raced[id] {
+				continue
+			}
+			profile, _ = m.fake.Profile(token, "visitor"+n)
+		}
+		for _, name := range []string{"plan", "color"} {
+			if said, ok := profile.Properties[name].(string); ok && want != "" && `"`+said+`"` != want {
+				t.Errorf("%s of %s is %q, want %s", name, id, said, want)
+			}
+		}
+		if want != "" && profile.Properties["plan"] == nil && profile.Properties["color"] == nil {
+			t.Errorf("of %s nothing is known, want %s", id, want)
+		}
+	}
+	for profile := range m.fake.Profiles(token) {
+		if strings.HasPrefix(profile.DistinctID, "member") && !refused[profile.DistinctID] {
+			t.Errorf("something reached %s before its alias", profile.DistinctID)
+		}
+	}
+	for id, want := range charges {
+		profile, _ := m.fake.Profile(token, id)
+		list, _ := profile.Properties["$transactions"].([]any)
+		if n := len(list); n < want[0] || n > want[1] {
+			t.Errorf("%s was charged %d times, want %v", id, n, want)
 		}
 	}
 }
@@ -545,6 +704,15 @@ func (w *witness) look(r *http.Request, body []byte) error {
 		w.last[of] = max(w.last[of], at)
 	}
 	return nil
+}
+
+// excuse lets a record of a profile be sent after later ones.
+func (w *witness) excuse(id string, at int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, path := range []string{"/import", "/engage"} {
+		w.seen[fmt.Sprint(path+" "+id, at)] = true
+	}
 }
 
 func (w *witness) faults() []string {

@@ -262,6 +262,18 @@ func TestWindowBoundsWhatIsAhead(t *testing.T) {
 	b.equal("applied", len(b.shop.messages()), 21)
 }
 
+// What was resolved before lies behind the position at the end, also if it was read after the last Send.
+func TestPositionPassesWhatWasResolvedBefore(t *testing.T) {
+	b := newBench(t, Pace{Batch: 2})
+	b.add("c0", "m1", "m2")
+	b.add("c4", "m3", "m4")
+	lane := b.queue.lanes[Lane{"mp", 0}]
+	lane.state.Ahead = []int64{3, 4} // another process has told them
+	b.drain()
+	b.equal("applied", b.shop.messages(), []string{"m1", "m2"})
+	b.equal("state", lane.state, State{Position: 4})
+}
+
 func TestBarrierJoinsTwoLanes(t *testing.T) {
 	for _, other := range []string{"c1", "c4"} { // in another lane than c0, and in the same
 		b := newBench(t, Pace{Settle: 2 * time.Second})

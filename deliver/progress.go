@@ -18,17 +18,18 @@ func (s *State) resolve(seqs []int64) {
 
 // advance moves the position over the resolved entries that nothing open
 // precedes: those up to read, the last entry that was read, and before the first
-// open one.
-func (s *State) advance(open []Entry, read int64) {
+// open one. It answers whether there were any.
+func (s *State) advance(open []Entry, read int64) bool {
 	n := 0
 	for n < len(s.Ahead) && s.Ahead[n] <= read && (len(open) == 0 || s.Ahead[n] < open[0].Seq) {
 		n++
 	}
 	if n == 0 {
-		return
+		return false
 	}
 	s.Position = max(s.Position, s.Ahead[n-1])
 	s.Ahead = append([]int64(nil), s.Ahead[n:]...) // nil when empty
+	return true
 }
 
 // resolved says whether the entry needs no further work.

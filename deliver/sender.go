@@ -91,6 +91,10 @@ func (s *sender) step(stop, certain context.Context) (rest, error) {
 		return rest{again: true, moved: true}, s.record(certain, v, now)
 	}
 	if len(v.ready) == 0 {
+		// What was just read may all have been resolved before.
+		if s.state.advance(s.open, s.read) {
+			return rest{again: true, moved: true}, s.report(certain, Progress{At: now})
+		}
 		s.lag(now)
 		return rest{due: v.opens, shared: len(v.ask) > 0}, nil
 	}
