@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"time"
 
 	"muster/app"
@@ -73,6 +74,12 @@ func Notes(x *app.Explained) []string {
 	}
 	if x.Past {
 		notes = append(notes, "by today's definition, from what had been received by then; only computed traits have a past, other traits are as they are now")
+	}
+	if kept := x.KeptSince; !kept.IsZero() && (x.Past || len(x.Remembered) > 0) {
+		notes = append(notes, fmt.Sprintf("events from before %s have been dropped and are not shown", kept.UTC().Format(time.DateOnly)))
+	}
+	for _, r := range x.Remembered {
+		notes = append(notes, fmt.Sprintf("%s is %s with those", r.Chain, r.Value))
 	}
 	switch {
 	case x.Contradicts():

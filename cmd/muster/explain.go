@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"muster/api"
 	"muster/app"
 	"muster/engine"
 	"muster/identity"
@@ -48,7 +49,7 @@ is not what the history says, which muster verify --repair mends.`,
 					return err
 				}
 				if output == "json" {
-					err = env.printJSON(explanationJSON(x))
+					err = env.printJSON(api.NewExplanation(x))
 				} else {
 					printExplanation(env.out, x)
 				}
@@ -132,7 +133,7 @@ func printExplanation(w io.Writer, x *app.Explained) {
 		class = "at the slots of " + x.Version.Schedule
 	}
 	line("as of", "%s, %s", instantText(x.AsOf), class)
-	for _, note := range notes(x) {
+	for _, note := range api.Notes(x) {
 		line("note", "%s", note)
 	}
 	switch {
@@ -153,35 +154,6 @@ func printExplanation(w io.Writer, x *app.Explained) {
 	}
 }
 
-// notes are what one has to know to read the explanation.
-func notes(x *app.Explained) []string {
-	var notes []string
-	if !x.Eligible {
-		notes = append(notes, "the profile has no id of the kinds that this is for (include_anonymous), so nothing is decided of it")
-	}
-	if x.Suppressed {
-		notes = append(notes, "the person is suppressed: values rest as they are, and nothing is told")
-	}
-	if x.Past {
-		notes = append(notes, "by today's definition, from what had been received by then; only computed traits have a past, other traits are as they are now")
-	}
-	if kept := x.KeptSince; !kept.IsZero() && (x.Past || len(x.Remembered) > 0) {
-		notes = append(notes, fmt.Sprintf("events from before %s have been dropped and are not shown", kept.UTC().Format(time.DateOnly)))
-	}
-	for _, r := range x.Remembered {
-		notes = append(notes, fmt.Sprintf("%s is %s with those", r.Chain, r.Value))
-	}
-	switch {
-	case x.Contradicts():
-		notes = append(notes, "what is stored is not what the history says: muster verify --repair mends it")
-	case x.Waiting && !x.Agrees:
-		notes = append(notes, "something has changed since, which the next slot takes into account")
-	case x.Past && x.Eligible && !x.Agrees:
-		notes = append(notes, "the value then was another: the definition, a trait or the profile's ids were others, or events came late")
-	}
-	return notes
-}
-
 func toldText(t engine.Telling) string {
 	text := fmt.Sprintf("%s, %s: ", t.Destination, t.IDs)
 	if t.Times > 0 {
@@ -196,53 +168,4 @@ func toldText(t engine.Telling) string {
 		text += fmt.Sprintf(", dead letter %d: %s", t.DeadLetter, t.Reason)
 	}
 	return text
-}
-
-// explanationJSON is an explanation for programs.
-func explanationJSON(x *app.Explained) any {
-	type telling struct {
-		Destination string      `json:"destination"`
-		IDs         string      `json:"ids"`
-		Value       query.Value `json:"value"`
-		Times       int         `json:"times"`
-		At          time.Time   `json:"at,omitzero"`
-		Waits       bool        `json:"waits"`
-		DeadLetter  int64       `json:"dead_letter,omitempty"`
-		Reason      string      `json:"reason,omitempty"`
-	}
-	told := []telling{}
-	for _, t := range x.Told {
-		told = append(told, telling(t))
-	}
-	out := struct {
-		Key        string             `json:"key"`
-		Kind       query.Purpose      `json:"kind"`
-		Profile    int64              `json:"profile"`
-		IDs        []string           `json:"ids"`
-		Value      query.Value        `json:"value"`
-		Since      time.Time          `json:"since,omitzero"`
-		Reason     engine.Cause       `json:"reason,omitempty"`
-		AsOf       time.Time          `json:"as_of"`
-		Schedule   string             `json:"schedule,omitempty"`
-		Version    int                `json:"version,omitempty"`
-		Eligible   bool               `json:"eligible"`
-		Suppressed bool               `json:"suppressed"`
-		Past       bool               `json:"past"`
-		Waiting    bool               `json:"waiting"`
-		Agrees     bool               `json:"agrees"`
-		Next       time.Time          `json:"next_change,omitzero"`
-		Notes      []string           `json:"notes"`
-		Why        *query.Explanation `json:"why,omitempty"`
-		Told       []telling          `json:"told"`
-	}{
-		Key: x.Computation.Key, Kind: x.Computation.Kind, Profile: x.ProfileID, IDs: idTexts(x.Links), Value: x.Value(), AsOf: x.AsOf,
-		Eligible: x.Eligible, Suppressed: x.Suppressed, Past: x.Past, Waiting: x.Waiting, Agrees: x.Agrees, Next: x.Next, Notes: orEmpty(notes(x)), Why: x.Tree, Told: told,
-	}
-	if x.Held != nil {
-		out.Since, out.Reason = x.Held.Since, x.Held.Cause
-	}
-	if x.Version != nil {
-		out.Schedule, out.Version = x.Version.Schedule, x.Version.Number
-	}
-	return out
 }

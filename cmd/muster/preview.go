@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"muster/api"
 	"muster/app"
 	"muster/engine"
-	"muster/query"
 	"muster/store"
 )
 
@@ -51,7 +51,7 @@ its time is up it says over how many profiles it has counted, and the figures ar
 					return err
 				}
 				if output == "json" {
-					return env.printJSON(previewJSON(p))
+					return env.printJSON(api.NewPreview(p))
 				}
 				env.printPreview(k, p)
 				return nil
@@ -89,34 +89,4 @@ func (env *environment) printPreview(k kind, p *engine.Preview) {
 		}
 		fmt.Fprintf(env.out, "  %s\n", text)
 	}
-}
-
-// previewJSON is a preview for programs. Counts are those of the profiles looked at.
-func previewJSON(p *engine.Preview) any {
-	type sample struct {
-		Profile int64       `json:"profile"`
-		IDs     []string    `json:"ids"`
-		Value   query.Value `json:"value"`
-	}
-	out := struct {
-		Size     int64             `json:"size"`
-		Complete bool              `json:"complete"`
-		Looked   int64             `json:"profiles_looked_at"`
-		Of       int64             `json:"profiles"`
-		Estimate int64             `json:"estimate"` // of the size, for all profiles
-		IDTypes  map[string]int64  `json:"id_types"`
-		Class    query.Class       `json:"class"`
-		Because  []string          `json:"because"`
-		Query    string            `json:"query"`
-		Warnings query.Diagnostics `json:"warnings"`
-		Samples  []sample          `json:"samples"`
-	}{
-		p.After, p.Complete(), p.Profiles, p.Of, p.Whole(p.After), p.IDTypes, p.Definition.Class, orEmpty(p.Definition.ClassBecause),
-		p.Definition.Text(), orEmpty(p.Warnings),
-		[]sample{},
-	}
-	for _, s := range p.Samples {
-		out.Samples = append(out.Samples, sample{s.ProfileID, idTexts(s.Links), s.After})
-	}
-	return out
 }
