@@ -96,7 +96,9 @@ const ledgerStep = 64
 // sweepLedger drops the lines of connections that were removed a while ago. It goes through
 // the whole ledger, once for each that was.
 func (s *Store) sweepLedger(ctx context.Context, now time.Time) (lines int64, err error) {
-	rows, err := s.pool.Query(ctx, `SELECT connection_id FROM connections WHERE removed_at < $1 AND swept_at IS NULL`, now.Add(-runsFor))
+	rows, err := s.pool.Query(ctx, `
+		SELECT connection_id FROM connections n WHERE removed_at < $1 AND swept_at IS NULL
+			AND NOT EXISTS (SELECT FROM retellings r WHERE r.connection_id = n.connection_id AND r.finished_at IS NULL)`, now.Add(-runsFor))
 	if err != nil {
 		return 0, fmt.Errorf("look for removed connections: %w", err)
 	}
