@@ -187,16 +187,19 @@ func (a *App) Backfill(ctx context.Context, progress func(engine.BackfillProgres
 		if _, err := a.Engine.BeginBackfill(ctx, latest, a.now()); err != nil {
 			return err
 		}
+		var moved changes
 		for {
 			p, err := a.Engine.StepBackfill(ctx, a.now())
 			if err != nil {
 				return err
 			}
+			moved.add(p.Tallies)
 			if progress != nil {
 				progress(p)
 			}
 			if p.Finished {
-				a.log.Info("backfill complete", "backfill", p.ID, "profiles", p.Done, "events", p.EventsRead)
+				a.log.Info("backfill complete", "backfill", p.ID, "took", a.now().Sub(p.StartedAt), "profiles", p.Done, "events", p.EventsRead,
+					"entered", moved.entered, "exited", moved.exited, "changed", moved.changed)
 				break
 			}
 		}
@@ -238,17 +241,24 @@ func (a *App) slot(ctx context.Context, s scheduler.Slot, _ int) error {
 		return err
 	}
 	if a.metrics != nil {
-		a.metrics.Slot(s.Key, a.now().Sub(began))
+		a.metrics.Slot(s.Key, a.now().Sub(began), a.now().Sub(s.At))
 	}
-	var entered, exited, changed int64
-	for _, t := range result.Tallies {
-		entered += t.Entered
-		exited += t.Exited
-		changed += t.Changed
-	}
-	a.log.Info("slot computed", "schedule", s.Key, "slot", s.At, "computations", len(result.Tallies),
-		"events", result.EventsRead, "profiles", result.Profiles, "entered", entered, "exited", exited, "changed", changed)
+	var moved changes
+	moved.add(result.Tallies)
+	a.log.Info("slot computed", "schedule", s.Key, "slot", s.At, "took", a.now().Sub(began), "computations", len(result.Tallies),
+		"events", result.EventsRead, "profiles", result.Profiles, "entered", moved.entered, "exited", moved.exited, "changed", moved.changed)
 	return nil
+}
+
+// changes are what a run has done to all of its computations.
+type changes struct{ entered, exited, changed int64 }
+
+func (c *changes) add(tallies []*engine.Tally) {
+	for _, t := range tallies {
+		c.entered += t.Entered
+		c.exited += t.Exited
+		c.changed += t.Changed
+	}
 }
 
 // countedMessages counts what delivery does. How long messages wait is read from the

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"muster/scheduler"
 	"muster/web"
 )
 
@@ -16,7 +17,7 @@ var _ web.Inspector = (*Store)(nil)
 func (s *Store) Snapshot(ctx context.Context) (web.Snapshot, error) {
 	var snap web.Snapshot
 	rows, err := s.pool.Query(ctx, `
-		SELECT c.key, c.kind, c.status, v.as_of, coalesce((SELECT max(x.attempt) FROM slots x
+		SELECT c.key, c.kind, c.status, coalesce(v.schedule, ''), v.as_of, coalesce((SELECT max(x.attempt) FROM slots x
 			WHERE x.schedule = v.schedule AND x.status = 'failed' AND x.slot > v.as_of), 0)
 		FROM computations c
 		LEFT JOIN computation_versions v ON v.computation_id = c.computation_id AND v.version = c.version AND v.schedule <> '' AND c.status = 'live'
@@ -26,21 +27,30 @@ func (s *Store) Snapshot(ctx context.Context) (web.Snapshot, error) {
 	}
 	snap.Computations, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c web.ComputationState, err error) {
 		var asOf *time.Time
-		err = row.Scan(&c.Key, &c.Kind, &c.Status, &asOf, &c.Failing)
-		if asOf != nil {
-			c.AsOf = *asOf
+		var text string
+		if err := row.Scan(&c.Key, &c.Kind, &c.Status, &text, &asOf, &c.Failing); err != nil || asOf == nil {
+			return c, err
 		}
-		return c, err
+		schedule, err := scheduler.Parse(text)
+		if err != nil {
+			return c, err
+		}
+		c.AsOf, c.Due = *asOf, schedule.Next(*asOf)
+		return c, nil
 	})
 	if err != nil {
 		return snap, fmt.Errorf("read the computations: %w", err)
+	}
+	dead, err := s.deadLetterKinds(ctx)
+	if err != nil {
+		return snap, err
 	}
 	lags, err := s.Lags(ctx)
 	if err != nil {
 		return snap, err
 	}
 	for _, l := range lags {
-		d := web.DestinationState{Name: l.Destination, Paused: l.Paused, Halted: l.HaltedReason != "", Waiting: l.Waiting, DeadLetters: l.DeadLetters}
+		d := web.DestinationState{Name: l.Destination, Paused: l.Paused, Halted: l.HaltedReason != "", Waiting: l.Waiting, Failing: int(l.Failing), DeadLetters: dead[l.Destination]}
 		if l.Oldest != nil {
 			d.Oldest = *l.Oldest
 		}
@@ -55,6 +65,37 @@ func (s *Store) Snapshot(ctx context.Context) (web.Snapshot, error) {
 		snap.Backfill = &b
 	}
 	stat := s.pool.Stat()
-	snap.Connections = web.PoolState{InUse: int64(stat.AcquiredConns()), Idle: int64(stat.IdleConns()), Max: int64(stat.MaxConns())}
+	snap.Connections = web.PoolState{
+		InUse: int64(stat.AcquiredConns()), Idle: int64(stat.IdleConns()), Max: int64(stat.MaxConns()),
+		Waits: stat.EmptyAcquireCount(), Waited: stat.EmptyAcquireWaitTime(),
+	}
+	rows, err = s.pool.Query(ctx, `SELECT name, rows, bytes FROM inspect.storage ORDER BY name`)
+	if err != nil {
+		return snap, fmt.Errorf("read the sizes of tables: %w", err)
+	}
+	if snap.Storage, err = pgx.CollectRows(rows, pgx.RowToStructByPos[web.TableState]); err != nil {
+		return snap, fmt.Errorf("read the sizes of tables: %w", err)
+	}
 	return snap, nil
+}
+
+// deadLetterKinds counts the dead letters that wait for a decision, by destination and kind.
+func (s *Store) deadLetterKinds(ctx context.Context) (map[string]map[string]int64, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT d.name, x.kind, count(*) FROM dead_letters x JOIN destinations d USING (destination_id)
+		WHERE x.resolution IS NULL GROUP BY d.name, x.kind`)
+	if err != nil {
+		return nil, fmt.Errorf("count dead letters: %w", err)
+	}
+	counts := make(map[string]map[string]int64)
+	var name, kind string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&name, &kind, &n}, func() error {
+		if counts[name] == nil {
+			counts[name] = make(map[string]int64)
+		}
+		counts[name][kind] = n
+		return nil
+	})
+	return counts, err
 }

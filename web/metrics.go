@@ -20,6 +20,7 @@ type Snapshot struct {
 	Destinations []DestinationState
 	Backfill     *BackfillState // the running one, or nil
 	Connections  PoolState
+	Storage      []TableState
 }
 
 // ComputationState is one audience or trait.
@@ -27,6 +28,8 @@ type ComputationState struct {
 	Key, Kind, Status string
 	// AsOf is the slot that the values of a scheduled one are as of; zero for realtime.
 	AsOf time.Time
+	// Due is when the slot that follows AsOf was or will be due; zero for realtime.
+	Due time.Time
 	// Failing is how often its present slot has failed; 0 when it has not.
 	Failing int
 }
@@ -37,15 +40,26 @@ type DestinationState struct {
 	Paused      bool
 	Halted      bool
 	Waiting     int64
-	Oldest      time.Time // since when the oldest waits; zero when nothing does
-	DeadLetters int64
+	Oldest      time.Time        // since when the oldest waits; zero when nothing does
+	Failing     int              // lanes whose oldest message has failed and is tried again
+	DeadLetters map[string]int64 // those that wait for a decision, by kind
 }
 
 // BackfillState is a backfill under way.
 type BackfillState struct{ Done, Total int64 }
 
 // PoolState is the pool of database connections.
-type PoolState struct{ InUse, Idle, Max int64 }
+type PoolState struct {
+	InUse, Idle, Max int64
+	Waits            int64         // how often all were in use and somebody had to wait for one
+	Waited           time.Duration // for how long, added up
+}
+
+// TableState is what a table takes, as far as PostgreSQL knows it.
+type TableState struct {
+	Name        string
+	Rows, Bytes int64 // with indexes
+}
 
 // Inspector reads snapshots.
 type Inspector interface {
@@ -61,6 +75,7 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	unshown  prometheus.Counter
 	slots    *prometheus.HistogramVec
+	delays   *prometheus.HistogramVec
 }
 
 // scrapeTimeout bounds the reading of a snapshot.
@@ -86,8 +101,12 @@ func NewMetrics(inspector Inspector, now func() time.Time) *Metrics {
 			Name: "muster_slot_seconds", Help: "How long the slots of a schedule took.",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
 		}, []string{"schedule"}),
+		delays: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "muster_slot_delay_seconds", Help: "How long after the instant of a slot its results were there.",
+			Buckets: []float64{1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600},
+		}, []string{"schedule"}),
 	}
-	m.registry.MustRegister(m.told, m.calls, m.requests, m.unshown, m.slots, &snapshots{inspector, now},
+	m.registry.MustRegister(m.told, m.calls, m.requests, m.unshown, m.slots, m.delays, &snapshots{inspector, now},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -113,9 +132,19 @@ func (m *Metrics) Answered(code string) { m.requests.WithLabelValues(code).Inc()
 // NotShown notes calls that the debugger has dropped.
 func (m *Metrics) NotShown(n int) { m.unshown.Add(float64(n)) }
 
-// Slot notes that a slot was computed.
-func (m *Metrics) Slot(schedule string, took time.Duration) {
+// Slot notes that a slot was computed, how long that took, and how long after its instant
+// it was done.
+func (m *Metrics) Slot(schedule string, took, delay time.Duration) {
 	m.slots.WithLabelValues(schedule).Observe(took.Seconds())
+	m.delays.WithLabelValues(schedule).Observe(delay.Seconds())
+}
+
+// Built notes which program this is.
+func (m *Metrics) Built(version, revision, goVersion string) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "muster_build_info", Help: "1, with the version of the program.",
+		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "go": goVersion},
+	}, func() float64 { return 1 }))
 }
 
 func verdictName(v engine.Verdict) string {
@@ -144,14 +173,23 @@ var (
 	up           = describe("muster_database_up", "1 when the database answered this scrape.")
 	computations = describe("muster_computation_info", "1 for each audience and trait, with its kind and status.", "key", "kind", "status")
 	age          = describe("muster_computation_age_seconds", "How old the values of a scheduled audience or trait are.", "key")
+	late         = describe("muster_computation_late_seconds", "For how long the next slot of a scheduled audience or trait has been due; 0 when it is not.", "key")
 	failing      = describe("muster_computation_failed_attempts", "How often the present slot of an audience or trait has failed.", "key")
 	waiting      = describe("muster_queue_waiting", "Messages that wait for a destination.", "destination")
 	oldest       = describe("muster_queue_oldest_seconds", "How long the oldest message has waited for a destination.", "destination")
+	troubled     = describe("muster_queue_failing_lanes", "Lanes of a destination whose oldest message has failed and is tried again.", "destination")
 	stopped      = describe("muster_destination_stopped", "1 when a destination is paused, or has stopped by itself.", "destination", "why")
-	dead         = describe("muster_dead_letters", "Messages for a destination that wait for an operator's decision.", "destination")
+	dead         = describe("muster_dead_letters", "Messages for a destination that wait for an operator's decision, by kind.", "destination", "kind")
 	backfill     = describe("muster_backfill_profiles", "Profiles of the backfill under way.", "state")
 	pool         = describe("muster_database_connections", "Connections to the database.", "state")
+	waits        = describe("muster_database_waits_total", "How often somebody had to wait for a connection, because all were in use.")
+	waited       = describe("muster_database_wait_seconds_total", "For how long they waited, added up.")
+	rows         = describe("muster_storage_rows", "Rows of a table, as of its last VACUUM or ANALYZE.", "table")
+	size         = describe("muster_storage_bytes", "Size of a table on disk, with its indexes.", "table")
 )
+
+// deadKinds are the kinds of dead letters, so that each is there with 0 too.
+var deadKinds = []string{"rejected", "gave_up", "uncertain", "undeliverable"}
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
@@ -159,7 +197,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (*snapshots) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{up, computations, age, failing, waiting, oldest, stopped, dead, backfill, pool} {
+	for _, d := range []*prometheus.Desc{up, computations, age, late, failing, waiting, oldest, troubled, stopped, dead, backfill, pool, waits, waited, rows, size} {
 		ch <- d
 	}
 }
@@ -182,6 +220,7 @@ func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
 		gauge(computations, 1, c.Key, c.Kind, c.Status)
 		if !c.AsOf.IsZero() {
 			gauge(age, now.Sub(c.AsOf).Seconds(), c.Key)
+			gauge(late, max(0, now.Sub(c.Due).Seconds()), c.Key)
 			gauge(failing, float64(c.Failing), c.Key)
 		}
 	}
@@ -192,9 +231,12 @@ func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
 			lag = now.Sub(d.Oldest).Seconds()
 		}
 		gauge(oldest, lag, d.Name)
+		gauge(troubled, float64(d.Failing), d.Name)
 		gauge(stopped, flag(d.Paused), d.Name, "paused")
 		gauge(stopped, flag(d.Halted), d.Name, "refused")
-		gauge(dead, float64(d.DeadLetters), d.Name)
+		for _, kind := range deadKinds {
+			gauge(dead, float64(d.DeadLetters[kind]), d.Name, kind)
+		}
 	}
 	if b := snap.Backfill; b != nil {
 		gauge(backfill, float64(b.Done), "done")
@@ -203,6 +245,12 @@ func (s *snapshots) Collect(ch chan<- prometheus.Metric) {
 	gauge(pool, float64(snap.Connections.InUse), "in_use")
 	gauge(pool, float64(snap.Connections.Idle), "idle")
 	gauge(pool, float64(snap.Connections.Max), "max")
+	ch <- prometheus.MustNewConstMetric(waits, prometheus.CounterValue, float64(snap.Connections.Waits))
+	ch <- prometheus.MustNewConstMetric(waited, prometheus.CounterValue, snap.Connections.Waited.Seconds())
+	for _, t := range snap.Storage {
+		gauge(rows, float64(t.Rows), t.Name)
+		gauge(size, float64(t.Bytes), t.Name)
+	}
 }
 
 func flag(on bool) float64 {

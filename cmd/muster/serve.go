@@ -105,6 +105,8 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		log.Warn("sources have left the configuration; their write keys work no more", "sources", left)
 	}
 	metrics := web.NewMetrics(s, env.now)
+	built := buildInfo()
+	metrics.Built(built.Version, built.Revision, built.Go)
 	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Forward: c.Forwarding(), Paces: c.Paces(), Now: env.now, Log: log, Metrics: metrics, DedupWindow: c.DedupWindow, Retention: app.Retention(c.Retention.Times())})
 	if err != nil {
 		return err
@@ -126,7 +128,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, a) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, s) })
 	apis, err := env.openAPIs(ctx, a, c, log)
 	if err != nil {
 		return err
@@ -137,7 +139,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	if err != nil {
 		return fmt.Errorf("listen for the Tracking API: %w", err)
 	}
-	log.Info("serving", "listen", listener.Addr().String(), "sources", len(c.Sources), "destinations", len(c.Destinations),
+	log.Info("serving", "version", built.Version, "listen", listener.Addr().String(), "sources", len(c.Sources), "destinations", len(c.Destinations),
 		"computations", len(c.Definitions()))
 
 	// Requests end first, then the collector that stores their calls and the recorder that
@@ -213,16 +215,4 @@ func paths(api, others http.Handler) http.Handler {
 		}
 		others.ServeHTTP(w, r)
 	})
-}
-
-// ready answers whether calls can be taken now.
-func ready(w http.ResponseWriter, r *http.Request, a *app.App) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
-	if err := a.Store.Pool().Ping(ctx); err != nil {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintln(w, "the database does not answer")
-		return
-	}
-	fmt.Fprintln(w, "ready")
 }
