@@ -118,8 +118,9 @@ func (e *Engine) StepRetelling(ctx context.Context, now time.Time) (*Retelling, 
 		return err
 	})
 	if err == nil && ended {
+		id := r.ID
 		err = e.repo.Transact(ctx, func(tx Tx) (err error) {
-			r, err = e.endRetelling(ctx, tx, now)
+			r, err = e.endRetelling(ctx, tx, id, now)
 			return err
 		})
 	}
@@ -162,8 +163,9 @@ func (e *Engine) retell(ctx context.Context, tx Tx, now time.Time) (r *Retelling
 	return r, false, e.retellTo(ctx, tx, c, r, ids, now)
 }
 
-// endRetelling tells those whom the last merges concern, while no other can be made.
-func (e *Engine) endRetelling(ctx context.Context, tx Tx, now time.Time) (*Retelling, error) {
+// endRetelling tells those whom the last merges concern, while no other can be made. It does
+// nothing where another process has ended the retelling already.
+func (e *Engine) endRetelling(ctx context.Context, tx Tx, id int64, now time.Time) (*Retelling, error) {
 	if err := tx.CloseCatalog(ctx); err != nil {
 		return nil, err
 	}
@@ -172,7 +174,7 @@ func (e *Engine) endRetelling(ctx context.Context, tx Tx, now time.Time) (*Retel
 		return nil, err
 	}
 	r, err := tx.LockRetelling(ctx)
-	if err != nil || r == nil {
+	if err != nil || r == nil || r.ID != id {
 		return r, err
 	}
 	if !r.Over {
