@@ -123,8 +123,12 @@ func (c *Collector) enqueue(s *submission) error {
 // servers send them, share the first lane: in two they would wait for each other wherever
 // they meet, and one group of all costs less than two.
 func (c *Collector) lane(items []Item) int {
+	calls := callsOf(items)
+	if c.divider.scattered(calls) {
+		return 0
+	}
 	one := -1
-	for lane, places := range c.divider.Divide(callsOf(items)) {
+	for lane, places := range c.divider.Divide(calls) {
 		switch {
 		case len(places) == 0:
 		case one >= 0:
