@@ -120,6 +120,10 @@ func (e *Engine) StepBackfill(ctx context.Context, now time.Time) (BackfillProgr
 		if err := tx.CloseCatalog(ctx); err != nil {
 			return err
 		}
+		// Another process may have ended it meanwhile, and begun the next.
+		if running, err := tx.LockBackfill(ctx); err != nil || running == nil || running.ID != progress.ID {
+			return err
+		}
 		return tx.FinishBackfill(ctx, now)
 	})
 	if err != nil {
