@@ -525,6 +525,7 @@ func (m *telling) compareForwarded(t *rapid.T, must, may map[string]bool) {
 				n[1]++
 			}
 			charges[id] = n
+		case event.Page, event.Screen, event.Group:
 		}
 	}
 	if err := rows.Err(); err != nil {

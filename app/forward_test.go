@@ -505,3 +505,25 @@ func TestForwardedCallsWaitForAnOutage(t *testing.T) {
 		t.Errorf("the profile is %v", u.Properties)
 	}
 }
+
+// Whoever is forgotten is gone from the queue and the dead letters, also with calls that no
+// profile has seen.
+func TestForwardedCallsOfTheForgottenGo(t *testing.T) {
+	r := newRelay(t, mixpaneltest.Project{}, mixpanel.Settings{})
+	r.take(t, "web",
+		`{"type":"identify","userId":"kim","anonymousId":"a|b","traits":{"x":1}}`,
+		`{"type":"track","userId":"kim","event":"Unseen","integrations":{"Personas":false}}`,
+		`{"type":"track","anonymousId":"a|b","event":"Unseen","integrations":{"Personas":false},"timestamp":"2019-01-01T00:00:00Z"}`,
+		`{"type":"track","userId":"lee","event":"Kept"}`)
+	r.settle(t)
+	if lag := r.lag(t); lag.DeadLetters != 1 {
+		t.Fatalf("%+v", lag)
+	}
+	report, err := r.app.Engine.DeleteProfile(t.Context(), []identity.ID{{Type: identity.UserID, Value: "kim"}}, r.now())
+	if err != nil || report.Messages != 4 {
+		t.Errorf("%+v %v, want 3 messages and a dead letter gone", report, err)
+	}
+	if n, lag := r.queued(t), r.lag(t); n != 1 || lag.DeadLetters != 0 {
+		t.Errorf("%d are left, %+v", n, lag)
+	}
+}

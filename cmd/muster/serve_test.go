@@ -46,6 +46,42 @@ func startServe(t *testing.T) (r *running, url, dsn string, fake *mixpaneltest.S
 	return r, r.serving(t), dsn, fake
 }
 
+// A source that is connected to a destination has its own calls forwarded; a connection to a
+// source that nobody knows is refused before anything is served.
+func TestServeForwards(t *testing.T) {
+	fake := mixpaneltest.Start(t, mixpaneltest.Options{Projects: []mixpaneltest.Project{{Token: testToken}}})
+	env := map[string]string{"DATABASE_URL": pgtest.DSN(t), "WRITE_KEY": writeKey, "MIXPANEL_TOKEN": testToken, "MIXPANEL_URL": fake.URL()}
+	wrong := strings.Replace(serveConfig, "  - name: mixpanel\n", "  - name: mixpanel\n    sources: [webb]\n", 1)
+	r := background(t, env, "serve", "--config", writeFile(t, "wrong.yaml", wrong), "--listen", "127.0.0.1:0")
+	if code := <-r.done; code == exitOK || !strings.Contains(r.err.String(), `there is no source "webb"`) {
+		t.Fatalf("exit code %d:\n%s", code, &r.err)
+	}
+	connected := strings.Replace(serveConfig, "  - name: mixpanel\n", "  - name: mixpanel\n    sources: [web]\n", 1)
+	r = background(t, env, "serve", "--config", writeFile(t, "muster.yaml", connected), "--listen", "127.0.0.1:0")
+	url := r.serving(t)
+	for path, call := range map[string]string{
+		"/v1/track":    order("kim", "m1", 60),
+		"/v1/identify": `{"userId":"kim","traits":{"plan":"pro"}}`,
+		"/v1/p":        `{"anonymousId":"a","properties":{"path":"/"},"_metadata":{"bundled":["Mixpanel"]}}`,
+	} {
+		if status := send(url+path, writeKey, call); status != http.StatusOK {
+			t.Errorf("%s answers %d", path, status)
+		}
+	}
+	pool := database(t, env["DATABASE_URL"])
+	eventually(t, "all is told", func() bool { return one[int](t, pool, waiting) == 0 })
+	kim, _ := fake.Profile(testToken, "kim")
+	if kim.Properties["plan"] != "pro" || kim.Properties["buyers"] != true || len(kim.Properties["$transactions"].([]any)) != 1 {
+		t.Errorf("kim as Mixpanel holds it: %v", kim.Properties)
+	}
+	if events := fake.Events(testToken, mixpaneltest.Raw); len(events) != 1 || events[0].Name != "Order Completed" {
+		t.Errorf("events in Mixpanel: %v", events)
+	}
+	if code := r.wait(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // send posts a call and returns the status of the answer, 0 if there is none.
 func send(url, key, call string) int {
 	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(call))
