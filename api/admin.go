@@ -24,7 +24,7 @@ func (a *API) adminRoutes() []*route {
 	const read, write = store.ScopeRead, store.ScopeWrite
 	routes := []*route{
 		{method: "GET", path: "/health", scope: read, handle: a.health},
-		{method: "GET", path: "/runs", scope: read, params: []string{"key", "kind", "limit"}, handle: a.runs},
+		{method: "GET", path: "/runs", scope: read, params: pageParams("key", "kind"), handle: a.runs},
 		{method: "GET", path: "/runs/{id}", scope: read, handle: a.run},
 
 		{method: "GET", path: "/sources", scope: read, params: pageParams(), handle: a.sources},

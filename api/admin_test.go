@@ -94,7 +94,7 @@ func TestEveryRoute(t *testing.T) {
 		t.Errorf("ran: %v", ran)
 	}
 	w.must(t, "POST", "/api/v1/computed-traits/orders_30d/runs", "")
-	runs := w.must(t, "GET", "/api/v1/runs?key=recent&kind=slot&limit=1", "")["runs"].([]any)
+	runs := w.must(t, "GET", "/api/v1/runs?key=recent&kind=slot&pagination.count=1", "")["runs"].([]any)
 	if len(runs) != 1 || in(runs[0], "key") != "recent" {
 		t.Errorf("runs: %v", runs)
 	}

@@ -54,10 +54,9 @@ func (a *API) deadLetters(r *request) (any, error) {
 	filter := store.LetterFilter{Destination: r.query.Get("destination"), Kind: kind}
 	return listed(r, "dead_letters", func(before *int64, count int) ([]store.DeadLetter, error) {
 		filter.Limit = count
-		if before == nil {
-			before = new(int64)
-		}
-		return a.store.DeadLettersBefore(r.Context(), filter, *before)
+		number := int64(0)
+		set(&number, before)
+		return a.store.DeadLettersBefore(r.Context(), filter, number)
 	}, func(l store.DeadLetter) int64 { return l.ID })
 }
 

@@ -74,7 +74,7 @@ func TestBadInput(t *testing.T) {
 		{"GET", audiences + "/buyers/explanation?profile=u1&at=yesterday", "", 400, "at", "2026-05-01"},
 		{"GET", audiences + "/buyers/explanation?profile=u1&at=2030-01-01", "", 400, "at", "not come yet"},
 		{"GET", "/api/v1/runs?kind=fast", "", 400, "kind", "slot, backfill"},
-		{"GET", "/api/v1/runs?limit=many", "", 400, "limit", "1 to 1000"},
+		{"GET", "/api/v1/runs?pagination.count=many", "", 400, "pagination.count", "1 to 1000"},
 		{"GET", "/api/v1/runs/x", "", 400, "id", "number of a run"},
 		{"GET", "/api/v1/runs/99999999999999999999", "", 400, "id", "number of a run"},
 		{"GET", "/api/v1/runs/999999", "", 404, "id", "no such run"},

@@ -23,7 +23,7 @@ func pageParams(more ...string) []string { return append(more, admin.countParam,
 
 // listed answers with a page of a list that read reads: of at most so many entries, from
 // after a place on; nil: from the beginning. placeOf is the place of an entry.
-func listed[T, P any](r *request, name string, read func(after *P, count int) ([]T, error), placeOf func(T) P) (any, error) {
+func listed[T, P any](r *request, name string, read func(after *P, count int) ([]T, error), placeOf func(T) P) (map[string]any, error) {
 	count, err := r.number(admin.countParam, standardCount, 1, maxCount)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func listed[T, P any](r *request, name string, read func(after *P, count int) ([
 }
 
 // listedByName is listed for a list of which all is known.
-func listedByName[T any](r *request, name string, all []T, nameOf func(T) string) (any, error) {
+func listedByName[T any](r *request, name string, all []T, nameOf func(T) string) (map[string]any, error) {
 	slices.SortFunc(all, func(a, b T) int { return cmp.Compare(nameOf(a), nameOf(b)) })
 	answer, err := listed(r, name, func(after *string, count int) ([]T, error) {
 		from := 0
@@ -65,9 +65,8 @@ func listedByName[T any](r *request, name string, all []T, nameOf func(T) string
 	if err != nil {
 		return nil, err
 	}
-	fields := answer.(map[string]any)
-	p := fields["pagination"].(pagination)
+	p := answer["pagination"].(pagination)
 	p.TotalEntries = new(len(all))
-	fields["pagination"] = p
-	return fields, nil
+	answer["pagination"] = p
+	return answer, nil
 }

@@ -85,6 +85,7 @@ func TestPages(t *testing.T) {
 		{"/api/v1/audiences?pagination.count=5", []string{"data", "audiences"}, []string{"data", "pagination", "next"}, field("key"), "a0 a1 a2 a3 a4"},
 		{"/api/v1/sources?pagination.count=4", []string{"data", "sources"}, []string{"data", "pagination", "next"}, field("name"), "import s0 s1 s2|s3 s4"},
 		{"/api/v1/audiences/a0/members?pagination.count=3", []string{"data", "members"}, []string{"data", "pagination", "next"}, field("profile"), ""},
+		{"/api/v1/runs?pagination.count=2&kind=backfill", []string{"data", "runs"}, []string{"data", "pagination", "next"}, field("key"), "a4 a3|a2 a1|a0"},
 		{users + "user_id:u0/traits?limit=3&include=plan,trait 0,trait 1,trait 2,a0,a1", []string{"traits"}, profileNext, nil, "a0 a1 plan|trait 0 trait 1 trait 2"},
 		{users + "user_id:u0/external_ids?limit=4", []string{"data"}, profileNext, field("id"), "u0@example.net u0 a-0 a-1|a-2 a-3 a-4"},
 		{users + "user_id:u0/events?limit=4", []string{"data"}, profileNext, field("message_id"), "t4 t3 t2 t1|t0 o0-0"},

@@ -11,20 +11,22 @@ import (
 )
 
 func (a *API) runs(r *request) (any, error) {
-	limit, err := r.number("limit", 50, 1, maxCount)
-	if err != nil {
-		return nil, err
-	}
 	kind, err := r.choice("kind", "slot", "backfill", "resync", "cleanup")
 	if err != nil {
 		return nil, err
 	}
-	runs, err := a.store.Runs(r.Context(), store.RunFilter{Key: r.query.Get("key"), Kind: kind, Limit: limit})
+	filter := store.RunFilter{Key: r.query.Get("key"), Kind: kind}
+	answer, err := listed(r, "runs", func(before *int64, count int) ([]store.Run, error) {
+		filter.Limit = count
+		set(&filter.Before, before)
+		return a.store.Runs(r.Context(), filter)
+	}, func(run store.Run) int64 { return run.ID })
 	if err != nil {
 		return nil, err
 	}
 	failing, err := a.store.FailingSlots(r.Context())
-	return map[string]any{"runs": orEmpty(runs), "failing_slots": orEmpty(failing)}, err
+	answer["failing_slots"] = orEmpty(failing)
+	return answer, err
 }
 
 func (a *API) run(r *request) (any, error) {

@@ -71,18 +71,9 @@ type PersonEvent struct {
 // if nobody has it. Of changes and events at most so many are read.
 func (s *Store) Person(ctx context.Context, id identity.ID, limit int) (*Person, error) {
 	var p *Person
-	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(t pgx.Tx) error {
-		id := id.Normal()
-		owners, err := (&tx{Tx: t, store: s}).Owners(ctx, []identity.ID{id})
-		if err != nil {
-			return err
-		}
-		owner, known := owners[id]
-		if !known {
-			return fmt.Errorf("%s: %w", id, engine.ErrUnknownProfile)
-		}
-		p = &Person{ProfileID: int64(owner), Counts: make(map[string]int)}
-		return p.read(ctx, t, limit)
+	err := s.ViewProfile(ctx, id, func(v *ProfileView) error {
+		p = &Person{ProfileID: v.ProfileID, Counts: make(map[string]int)}
+		return p.read(ctx, v.t, limit)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read a profile: %w", err)

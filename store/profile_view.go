@@ -24,7 +24,7 @@ type ProfileView struct {
 // ViewProfile lets f look at the profile that has an external id; engine.ErrUnknownProfile
 // if nobody has it.
 func (s *Store) ViewProfile(ctx context.Context, id identity.ID, f func(*ProfileView) error) error {
-	return s.view(ctx, func(t pgx.Tx) error {
+	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(t pgx.Tx) error {
 		id := id.Normal()
 		owners, err := (&tx{Tx: t, store: s}).Owners(ctx, []identity.ID{id})
 		if err != nil {
@@ -36,11 +36,6 @@ func (s *Store) ViewProfile(ctx context.Context, id identity.ID, f func(*Profile
 		}
 		return f(&ProfileView{ProfileID: int64(owner), ctx: ctx, t: t, bucket: engine.ProfileBucket(int64(owner))})
 	})
-}
-
-// view runs f in a transaction that sees one moment and changes nothing.
-func (s *Store) view(ctx context.Context, f func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, f)
 }
 
 // page runs a statement about the profile and reads its rows.

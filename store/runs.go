@@ -30,6 +30,8 @@ type RunFilter struct {
 	Key   string
 	Kind  string
 	Limit int // 0: 50
+	// Before selects those with a lower number.
+	Before int64
 }
 
 // Runs lists runs, the newest first.
@@ -48,8 +50,8 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
 					WHERE n.computation_id = r.computation_id AND x.started_at = r.as_of AND (x.kind = 'resync') = (r.kind = 'resync')) END,
 			r.events_read, r.profiles, r.entered, r.exited, r.changed
 		FROM runs r JOIN computations c USING (computation_id)
-		WHERE ($1 = 0 OR r.run_id = $1) AND ($2 = '' OR c.key = $2) AND ($3 = '' OR r.kind = $3)
-		ORDER BY r.run_id DESC LIMIT $4`, f.ID, f.Key, f.Kind, f.Limit)
+		WHERE ($1 = 0 OR r.run_id = $1) AND ($2 = '' OR c.key = $2) AND ($3 = '' OR r.kind = $3) AND ($5 = 0 OR r.run_id < $5)
+		ORDER BY r.run_id DESC LIMIT $4`, f.ID, f.Key, f.Kind, f.Limit, f.Before)
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
