@@ -119,9 +119,9 @@ func (i *Inspector) Plan(ctx context.Context, desired Desired, count *DryRun, no
 		return p, nil
 	}
 	run := &dryRun{inspector: i, options: *count, now: now, changes: changes, destinations: desired.Destinations}
-	for _, s := range p.Steps {
-		if s.Action == ActionRemove {
-			run.removed = append(run.removed, s.Key)
+	for n, s := range p.Steps {
+		if s.Action == ActionRemove || n < len(desired.Definitions) && desired.Definitions[n].Disabled {
+			run.resting = append(run.resting, s.Key)
 		}
 	}
 	if err := run.do(ctx); err != nil {

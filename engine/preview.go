@@ -111,7 +111,7 @@ type dryRun struct {
 	options   DryRun
 	now       time.Time
 	changes   []Definition
-	removed   []string // keys: these keep their last values, whatever they read
+	resting   []string // keys, of those removed or disabled: these keep their last values, whatever they read
 	// destinations are as in Desired
 	destinations map[string]string
 
@@ -239,7 +239,7 @@ func (w *dryChunk) ordered() []*target {
 	for more := true; more; {
 		more = false
 		for _, comp := range w.catalog.Computations {
-			if affected[comp.Key] || slices.Contains(w.removed, comp.Key) {
+			if affected[comp.Key] || slices.Contains(w.resting, comp.Key) {
 				continue
 			}
 			for _, key := range reads(comp.Key) {
