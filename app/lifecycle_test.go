@@ -223,7 +223,7 @@ func TestDisabledRests(t *testing.T) {
 	}
 	l.want("told", got, map[string]bool{
 		"one pros user:kim false exited": true, "one keen user:kim false exited": true, "one pros user:lee true entered": true,
-		"one pros user:max|email:max@x.test true first_sync": true, // an id that has not heard yet
+		"one pros user:max|email:max@x.test true new_external_id": true, // an id that has not heard yet
 	})
 	l.want("in Mixpanel", l.property("one", "kim", "pros")+" "+l.property("one", "lee", "pros")+" "+l.property("one", "max", "pros"), "false true true")
 }

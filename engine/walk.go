@@ -216,7 +216,11 @@ func (w *walk) settle(ctx context.Context) ([]*Profile, error) {
 		// Connections that came with the edit have not heard the value, even if it stays.
 		for _, c := range w.brought {
 			for _, conn := range c.Connections {
-				d.tell(p, conn, ReasonFirstSync)
+				reason := ReasonFirstSync
+				if c.Current != nil && c.Current.Rests() && len(p.told[conn.ID]) > 0 {
+					reason = ReasonNewID // the ids came while it was disabled
+				}
+				d.tell(p, conn, reason)
 			}
 		}
 		for _, t := range w.tallies {
