@@ -75,6 +75,7 @@ func TestForgottenLeavesNoTrace(t *testing.T) {
 	c := openCounterWith(t, "web", app.Options{
 		Store: s, Identity: identity.Settings{CustomKeys: []string{"loyalty_card"}}, Now: time.Now,
 		Destinations: map[string]mixpanel.Settings{"mixpanel": {Token: mixpaneltest.DefaultToken, BaseURL: fake.URL()}},
+		Forward:      map[string][]string{"mixpanel": {"web"}},
 	})
 	told := []engine.ConnectionDefinition{{Destination: "mixpanel"}}
 	refused, err := c.app.Define(ctx, []engine.Definition{

@@ -39,16 +39,15 @@ func openCounter(t *testing.T, s *store.Store, name string) *counter {
 func openCounterWith(t *testing.T, name string, o app.Options) *counter {
 	t.Helper()
 	ctx, s := t.Context(), o.Store
-	a, err := app.New(ctx, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &counter{Store: s, t: t, app: a, recorder: a.Recorder()}
 	key, err := s.CreateSource(ctx, name, nil, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.key = key.Reveal()
+	a, err := app.New(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &counter{Store: s, t: t, app: a, recorder: a.Recorder(), key: key.Reveal()}
 	collector := ingest.NewCollector(a.Sink(), ingest.CollectorConfig{Wait: time.Millisecond})
 	api, err := ingest.New(ingest.Config{Sources: s.WriteKeys(time.Now), Collector: collector, Recorder: c.recorder, Now: time.Now})
 	if err != nil {

@@ -27,7 +27,7 @@ func (t *tx) DeleteProfiles(ctx context.Context, r *engine.DeletionReport, now t
 	if err != nil {
 		return err
 	}
-	carriers, err := t.deleteOwners(ctx, r.Profiles)
+	users, visitors, err := t.deleteOwners(ctx, r.Profiles)
 	if err != nil {
 		return err
 	}
@@ -45,10 +45,12 @@ func (t *tx) DeleteProfiles(ctx context.Context, r *engine.DeletionReport, now t
 	for _, table := range []string{"leaf_states", "overflows", "value_changes", "due_evaluations", "ledger", "identity_violations", "account_members", "profiles"} {
 		b.Queue(`DELETE FROM `+table+these, c.buckets, c.ids)
 	}
-	// Forwarded calls that no profile has seen are found by the id that they carry.
-	const messages = ` WHERE profile_id = ANY($1) OR profile_id = 0 AND ids = ANY($2)`
-	b.Queue(`DELETE FROM queue`+messages, past.ids, carriers).Exec(count(&r.Messages))
-	b.Queue(`DELETE FROM dead_letters`+messages, past.ids, carriers).Exec(count(&r.Messages))
+	// Forwarded calls are found by the ids that they carry: no profile has seen some, and of
+	// others a rule has left out an id that is not their profile's.
+	const messages = ` WHERE profile_id = ANY($1) OR connection_id = 0 AND (call ->> 'userId' = ANY($2) OR call ->> 'anonymousId' = ANY($3)
+		OR call ->> 'previousId' = ANY($2) OR call ->> 'previousId' = ANY($3))`
+	b.Queue(`DELETE FROM queue`+messages, past.ids, users, visitors).Exec(count(&r.Messages))
+	b.Queue(`DELETE FROM dead_letters`+messages, past.ids, users, visitors).Exec(count(&r.Messages))
 	b.Queue(`DELETE FROM profile_merges WHERE (bucket, loser_id) IN (SELECT * FROM unnest($1::int[], $2::bigint[]))`, past.buckets, past.ids)
 	b.Queue(`INSERT INTO profile_deletions (bucket, profile_id, deleted_at)
 		SELECT u.bucket, u.profile_id, $3 FROM unnest($1::int[], $2::bigint[]) AS u (bucket, profile_id)`, c.buckets, c.ids, now)
@@ -59,15 +61,15 @@ func (t *tx) DeleteProfiles(ctx context.Context, r *engine.DeletionReport, now t
 }
 
 // deleteOwners makes the ids of profiles unknown, also in the calls that people look at,
-// and where a rule kept one of them from the profile of somebody else. It answers the ids
-// that calls may be filed under, as the queue has them.
-func (t *tx) deleteOwners(ctx context.Context, profiles []int64) (carriers []string, err error) {
+// and where a rule kept one of them from the profile of somebody else. It answers the user
+// ids and anonymous ids among them.
+func (t *tx) deleteOwners(ctx context.Context, profiles []int64) (users, visitors []string, err error) {
 	p := columnsOf(profiles)
 	rows, err := t.Query(ctx, `
 		SELECT e.id_type, e.id_value FROM unnest($1::int[], $2::bigint[]) AS want (bucket, profile_id)
 		JOIN external_ids e USING (bucket, profile_id)`, p.buckets, p.ids)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var c idColumns
 	var names []string
@@ -77,19 +79,19 @@ func (t *tx) deleteOwners(ctx context.Context, profiles []int64) (carriers []str
 		names = append(names, id.String())
 		switch id.Type {
 		case identity.UserID:
-			carriers = append(carriers, identity.Combination{UserID: id.Value}.Key())
+			users = append(users, id.Value)
 		case identity.AnonymousID:
-			carriers = append(carriers, identity.Combination{AnonymousID: id.Value}.Key())
+			visitors = append(visitors, id.Value)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var b pgx.Batch
 	b.Queue(`DELETE FROM id_owners WHERE (bucket, id_type, id_value) IN (SELECT * FROM unnest($1::int[], $2::text[], $3::text[]))`,
 		c.buckets, c.types, c.values)
 	b.Queue(`DELETE FROM identity_violations WHERE (id_type, id_value) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, c.types, c.values)
 	b.Queue(`DELETE FROM recent_calls WHERE ids ?| $1`, names)
-	return carriers, t.SendBatch(ctx, &b).Close()
+	return users, visitors, t.SendBatch(ctx, &b).Close()
 }
