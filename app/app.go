@@ -59,7 +59,8 @@ type App struct {
 	metrics     *web.Metrics // nil: nothing is counted
 	log         *slog.Logger
 	targets     []deliver.Target
-	outlets     map[string][]outlet // by the name of a source; nil: nothing is forwarded
+	outlets     map[string][]outlet             // by the name of a source; nil: nothing is forwarded
+	projects    map[int64]*mixpanel.Destination // that something is forwarded to
 	queue       *store.Queue
 	deliverer   *deliver.Deliverer
 	runner      *scheduler.Runner

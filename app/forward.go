@@ -40,12 +40,13 @@ func (a *App) connect(ctx context.Context, sources map[string][]string, projects
 	for i, s := range list {
 		known[i] = s.Name
 	}
-	a.outlets = make(map[string][]outlet)
+	a.outlets, a.projects = make(map[string][]outlet), make(map[int64]*mixpanel.Destination)
 	for _, destination := range slices.Sorted(maps.Keys(sources)) {
 		project := projects[destination]
 		if project == nil {
 			return fmt.Errorf("sources are connected to %q, and there is no destination of this name", destination)
 		}
+		a.projects[ids[destination]] = project
 		for _, source := range sources[destination] {
 			if !slices.Contains(known, source) {
 				return unknownSource(destination, source, known)
@@ -66,12 +67,26 @@ func unknownSource(destination, source string, known []string) error {
 		destination, source, have, source)
 }
 
+// routed notes which calls are queued that make one person of two ids.
+func (a *App) routed(batch []engine.Received, receipts []engine.Receipt) {
+	for i := range batch {
+		if receipts[i] != engine.Accepted && receipts[i] != engine.Skipped {
+			continue
+		}
+		for _, r := range batch[i].Routes {
+			if r.Joins {
+				a.projects[r.DestinationID].Queued(batch[i].Call)
+			}
+		}
+	}
+}
+
 // routes are the ways that the call of a source takes besides what is computed from it.
 func (a *App) routes(source string, c *event.Call) []engine.Route {
 	var routes []engine.Route
 	for _, o := range a.outlets[source] {
 		if o.project.Wants(c) {
-			routes = append(routes, engine.Route{DestinationID: o.id, Joins: o.project.Barrier(c)})
+			routes = append(routes, engine.Route{DestinationID: o.id, Joins: o.project.Joins(c)})
 		}
 	}
 	return routes

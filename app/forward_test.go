@@ -411,6 +411,35 @@ func TestAliasIsABarrier(t *testing.T) {
 	}
 }
 
+// Under original id merge every identify of a browser has both ids. Only the first with a pair
+// holds the others up, and none needs time to settle.
+func TestIdentifiesDoNotPileUp(t *testing.T) {
+	r := newRelay(t, mixpaneltest.Project{IDMerge: mixpaneltest.Original}, mixpanel.Settings{IDMerge: mixpanel.MergeOriginal, AliasSettle: new(mixpanel.Duration(time.Minute))})
+	const times = 30
+	for i := range times {
+		r.take(t, "web", fmt.Sprintf(`{"type":"identify","userId":"u","anonymousId":"3f2504e0-4f89-41d3-9a0c-0305e82c3301","traits":{"step":%d}}`, i))
+	}
+	if n := r.queued(t); n != times+1 {
+		t.Errorf("%d rows are queued, want one for each call and one for the first one's other id", n)
+	}
+	if err := r.app.Deliver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	u, _ := r.fake.Profile(token, "u")
+	if lag := r.lag(t); lag.Waiting != 0 || u.Properties["step"] != float64(times-1) {
+		t.Errorf("%+v, %v", lag, u.Properties)
+	}
+	joined := 0
+	for _, e := range r.fake.Events(token, mixpaneltest.Raw) {
+		if e.Name == "$identify" && e.Effect == mixpaneltest.EffectMerged {
+			joined++
+		}
+	}
+	if joined != 1 {
+		t.Errorf("%d identity events joined", joined)
+	}
+}
+
 // Nobody knows whether a charge was booked whose answer got lost: it is parked. Events and
 // properties are sent again.
 func TestUncertainForwardedCalls(t *testing.T) {

@@ -57,6 +57,9 @@ func (s sink) Ingest(ctx context.Context, items []ingest.Item) ([]ingest.Result,
 		}
 		return nil, err
 	}
+	if s.app.outlets != nil {
+		s.app.routed(batch, receipts)
+	}
 	for i, r := range receipts {
 		results[places[i]] = outcome(r, batch[i].Call)
 	}

@@ -308,6 +308,18 @@ func TestBarrierJoinsTwoLanes(t *testing.T) {
 	}
 }
 
+func TestQuickBarrierNeedsNoTimeToSettle(t *testing.T) {
+	b := newBench(t, Pace{Settle: time.Hour})
+	b.add("c0", "old-from")
+	b.queue.appendJoin("mp", "c0", "c1", "join", true, b.clock.Now())
+	b.add("c0", "new-from")
+	b.add("c1", "new-to")
+	b.drain()
+	b.equal("told to the new id", b.shop.of("c1"), []string{"join", "new-to"})
+	b.equal("told to the old id", b.shop.of("c0"), []string{"old-from", "join", "new-from"})
+	b.equal("open", b.queue.open("mp"), []int64(nil))
+}
+
 func TestBarrierThatIsRefusedLetsBothGoOn(t *testing.T) {
 	b := newBench(t, Pace{Settle: -1})
 	b.queue.appendAlias("mp", "c0", "c1", "alias", b.clock.Now())

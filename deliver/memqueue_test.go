@@ -74,12 +74,16 @@ func (q *memQueue) append(destination, carrier, message string, repeatable bool,
 
 // appendAlias queues the two rows of a barrier and returns their Seqs.
 func (q *memQueue) appendAlias(destination, from, to, message string, now time.Time) (waits, sends int64) {
+	return q.appendJoin(destination, from, to, message, false, now)
+}
+
+func (q *memQueue) appendJoin(destination, from, to, message string, quick bool, now time.Time) (waits, sends int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	call := &event.Call{Type: event.Alias, MessageID: message, UserID: to, PreviousID: from}
-	e := Entry{Carrier: from, Call: call, QueuedAt: now, Repeatable: true, Barrier: &Barrier{ID: message}}
+	e := Entry{Carrier: from, Call: call, QueuedAt: now, Repeatable: true, Barrier: &Barrier{ID: message, Quick: quick}}
 	waits = q.add(destination, e)
-	e.Carrier, e.Barrier = to, &Barrier{ID: message, Sends: true}
+	e.Carrier, e.Barrier = to, &Barrier{ID: message, Sends: true, Quick: quick}
 	sends = q.add(destination, e)
 	close(q.changed)
 	q.changed = make(chan struct{})

@@ -136,6 +136,7 @@ type Entry struct {
 type Barrier struct {
 	ID    string // the same on both rows, unique within the destination
 	Sends bool   // true on the row that sends; the other only waits
+	Quick bool   // nothing has to settle once the call is resolved
 }
 
 // BarrierState is what the lanes have recorded about a barrier.

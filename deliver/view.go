@@ -41,7 +41,11 @@ func look(open []Entry, barriers map[string]BarrierState, settle time.Duration, 
 			continue
 		}
 		state := barriers[e.Barrier.ID]
-		if opens := state.PassedAt.Add(settle); !state.PassedAt.IsZero() {
+		opens := state.PassedAt
+		if !e.Barrier.Quick {
+			opens = opens.Add(settle)
+		}
+		if !state.PassedAt.IsZero() {
 			if !now.Before(opens) {
 				v.over = append(v.over, e)
 				continue

@@ -28,7 +28,7 @@ func pairOf(c *event.Call, idMerge string) (p pair, ok bool) {
 	return p, p.from != "" && p.to != "" && p.from != p.to
 }
 
-// links remembers pairs that Mixpanel has acknowledged. It forgets the oldest: repeating
+// links remembers pairs. It forgets the oldest: repeating
 // an identity event is harmless, only slow.
 type links struct {
 	mu         sync.Mutex

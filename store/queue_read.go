@@ -80,7 +80,7 @@ func forwarded(e deliver.Entry, text []byte, partner *int64) (deliver.Entry, err
 	if partner == nil {
 		return e, nil
 	}
-	e.Barrier = &deliver.Barrier{ID: strconv.FormatInt(max(e.Seq, *partner), 10), Sends: e.Seq > *partner}
+	e.Barrier = &deliver.Barrier{ID: strconv.FormatInt(max(e.Seq, *partner), 10), Sends: e.Seq > *partner, Quick: e.Call.Type != event.Alias}
 	if !e.Barrier.Sends {
 		e.Carrier = engine.JoinedBy(e.Call)
 	}
