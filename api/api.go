@@ -39,6 +39,7 @@ type API struct {
 	pace  pacer
 
 	working, slow chan struct{} // one for each request at work
+	wait          time.Duration // for one's turn
 	defining      sync.Mutex    // one change of the definitions at a time, from reading them on
 }
 
@@ -60,7 +61,7 @@ func New(cfg Config) (*API, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	a := &API{
 		cfg: cfg, store: cfg.App.Store, mux: http.NewServeMux(), pace: pacer{rate: cmp.Or(cfg.Rate, DefaultRate)},
-		working: make(chan struct{}, maxWorking), slow: make(chan struct{}, maxSlow),
+		working: make(chan struct{}, maxWorking), slow: make(chan struct{}, maxSlow), wait: maxWait,
 	}
 	a.serve()
 	return a, nil
@@ -177,7 +178,7 @@ func (a *API) do(w http.ResponseWriter, r *request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limit)
 	defer cancel()
-	turn := time.NewTimer(maxWait)
+	turn := time.NewTimer(a.wait)
 	defer turn.Stop()
 	for _, place := range places {
 		select {

@@ -197,13 +197,15 @@ func orEmpty[T any](list []T) []T {
 
 func (a *API) members(r *request, k kind) (any, error) {
 	return listed(r, "members", func(after *engine.Place, count int) ([]store.Member, error) {
-		if after == nil {
-			after = &engine.Place{}
-		}
-		return a.store.MembersAfter(r.Context(), string(k.Purpose), r.PathValue("key"), *after, count)
-	}, func(m store.Member) engine.Place {
-		return engine.Place{Bucket: engine.ProfileBucket(m.ProfileID), ProfileID: m.ProfileID}
-	})
+		from := engine.Place{}
+		set(&from, after)
+		return a.store.MembersAfter(r.Context(), string(k.Purpose), r.PathValue("key"), from, count)
+	}, func(m store.Member) engine.Place { return placeOf(m.ProfileID) })
+}
+
+// placeOf is where a profile stands in the order of profiles.
+func placeOf(profileID int64) engine.Place {
+	return engine.Place{Bucket: engine.ProfileBucket(profileID), ProfileID: profileID}
 }
 
 func (a *API) size(r *request, k kind) (any, error) {

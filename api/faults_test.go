@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What is asked for badly is refused, with its place and in words.
@@ -244,5 +245,44 @@ func TestLimits(t *testing.T) {
 	ids := strings.Repeat(`"u",`, 5000)
 	if status, answer := w.call(t, w.write, "POST", "/api/v1/regulations", `{"regulationType": "UNSUPPRESS", "subjectType": "USER_ID", "subjectIds": [`+ids+`"u"]}`); status != http.StatusUnprocessableEntity {
 		t.Errorf("5,001 subjects are answered %d: %v", status, answer)
+	}
+}
+
+// Only so many requests work at a time: the others wait for their turn, and not for long.
+func TestOnlySoManyWorkAtATime(t *testing.T) {
+	w := newWorld(t)
+	preview := func() int {
+		status, _ := w.call(t, w.read, "POST", "/api/v1/audiences/previews", `{"query": "event('A').count() >= 1"}`)
+		return status
+	}
+	runs := func() int {
+		status, _ := w.call(t, w.read, "GET", "/api/v1/runs", "")
+		return status
+	}
+	leave := w.api.Occupy(true, 50*time.Millisecond)
+	if p, r := preview(), runs(); p != http.StatusServiceUnavailable || r != http.StatusOK {
+		t.Errorf("while those that take long are at work, another is answered %d, and a quick one %d", p, r)
+	}
+	leave()
+	leave = w.api.Occupy(false, 50*time.Millisecond)
+	if p, r := preview(), runs(); p != http.StatusServiceUnavailable || r != http.StatusServiceUnavailable {
+		t.Errorf("while all are at work, others are answered %d and %d", p, r)
+	}
+	if a := w.send(t, "GET", "/api/v1/runs", "", as("/api", w.read)); a.header.Get("Retry-After") != "5" {
+		t.Errorf("a busy API says: %v", a.header)
+	}
+	leave()
+	leave = w.api.Occupy(false, time.Minute)
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		leave()
+	}()
+	if p := preview(); p != http.StatusOK {
+		t.Errorf("after its turn has come, it is answered %d", p)
+	}
+	for range 3 {
+		if p, r := preview(), runs(); p != http.StatusOK || r != http.StatusOK {
+			t.Errorf("afterwards they are answered %d and %d", p, r)
+		}
 	}
 }

@@ -18,6 +18,9 @@ const (
 	maxProfile    = 200
 )
 
+// traitParams are the parameters of traits.
+var traitParams = []string{"class", "include", "limit", "next", "verbose"}
+
 // profileRoutes are the routes of the Profile API. {space} is whatever the client calls it:
 // a database is one space.
 func (a *API) profileRoutes() []*route {
@@ -25,7 +28,7 @@ func (a *API) profileRoutes() []*route {
 	for _, p := range profilePaths {
 		base := p + "{space}/collections/users/profiles/{profile}/"
 		routes = append(routes,
-			&route{path: base + "traits", params: []string{"class", "include", "limit", "next", "verbose"}, handle: viewed(a, traits)},
+			&route{path: base + "traits", params: traitParams, handle: viewed(a, func(r *request, v *store.ProfileView) (any, error) { return traits(r, v.Traits) })},
 			&route{path: base + "external_ids", params: []string{"include", "limit", "next", "verbose"}, handle: viewed(a, externalIDs)},
 			&route{
 				path: base + "events", params: []string{"start", "end", "include", "exclude", "sort", "limit", "next"},
@@ -35,6 +38,7 @@ func (a *API) profileRoutes() []*route {
 			&route{path: base + "links", params: []string{"limit", "next"}, handle: viewed(a, links)},
 		)
 	}
+	routes = append(routes, a.accountRoutes()...)
 	for _, rt := range routes {
 		rt.method, rt.scope, rt.dialect = "GET", store.ScopeRead, profile
 	}
@@ -96,7 +100,7 @@ func verbose(r *request) (bool, error) {
 	return text == "true", err
 }
 
-func traits(r *request, v *store.ProfileView) (any, error) {
+func traits(r *request, readPage func(store.TraitPage) ([]store.ViewedTrait, error)) (any, error) {
 	class, err := r.choice("class", store.ClassAudience, store.ClassComputedTrait)
 	if err != nil {
 		return nil, err
@@ -106,7 +110,7 @@ func traits(r *request, v *store.ProfileView) (any, error) {
 		return nil, err
 	}
 	list, c, err := pageOf(r, profileTraits, func(after *string, count int) ([]store.ViewedTrait, error) {
-		return v.Traits(store.TraitPage{Class: class, Keys: r.list("include"), After: after, Limit: count})
+		return readPage(store.TraitPage{Class: class, Keys: r.list("include"), After: after, Limit: count})
 	}, func(t store.ViewedTrait) string { return t.Key })
 	if err != nil {
 		return nil, err
@@ -148,13 +152,17 @@ func externalIDs(r *request, v *store.ProfileView) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := []viewedID{}
+	return map[string]any{"data": userIDs(list), "cursor": c}, nil
+}
+
+func userIDs(list []store.ViewedID) []viewedID {
+	ids := []viewedID{}
 	for _, x := range list {
-		data = append(data, viewedID{
+		ids = append(ids, viewedID{
 			Collection: "users", ID: x.Value, Type: x.Type, Encoding: "none", SourceID: new(string), CreatedAt: &x.AddedAt, FirstMessageID: x.MessageID,
 		})
 	}
-	return map[string]any{"data": data, "cursor": c}, nil
+	return ids
 }
 
 // viewedEvent is an event as the Profile API has it: pages and screens are track calls, too.
@@ -231,18 +239,22 @@ func metadata(r *request, v *store.ProfileView) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"metadata": struct {
-		CreatedAt      time.Time  `json:"created_at"`
-		UpdatedAt      time.Time  `json:"updated_at"`
-		ExpiresAt      *time.Time `json:"expires_at"` // null: never
-		FirstMessageID string     `json:"first_message_id"`
-		FirstSourceID  string     `json:"first_source_id"`
-		LastMessageID  string     `json:"last_message_id"`
-		LastSourceID   string     `json:"last_source_id"`
-	}{m.CreatedAt, m.UpdatedAt, nil, m.FirstMessageID, m.FirstSource, m.LastMessageID, m.LastEventSource}}, nil
+	return map[string]any{"metadata": viewedMetadata{m.CreatedAt, m.UpdatedAt, nil, m.FirstMessageID, m.FirstSource, m.LastMessageID, m.LastEventSource}}, nil
 }
 
-// viewedLink is an account that a profile belongs to.
+// viewedMetadata is what is known of a profile or account as a whole. Which calls touched an
+// account is not.
+type viewedMetadata struct {
+	CreatedAt      time.Time  `json:"created_at"`
+	UpdatedAt      time.Time  `json:"updated_at"`
+	ExpiresAt      *time.Time `json:"expires_at"` // null: never
+	FirstMessageID string     `json:"first_message_id"`
+	FirstSourceID  string     `json:"first_source_id"`
+	LastMessageID  string     `json:"last_message_id"`
+	LastSourceID   string     `json:"last_source_id"`
+}
+
+// viewedLink is an account that a profile belongs to, or a profile that belongs to an account.
 type viewedLink struct {
 	ToCollection string     `json:"to_collection"`
 	ExternalIDs  []viewedID `json:"external_ids"`
@@ -255,9 +267,7 @@ func links(r *request, v *store.ProfileView) (any, error) {
 	}
 	data := []viewedLink{}
 	for _, l := range list {
-		data = append(data, viewedLink{"accounts", []viewedID{{
-			Collection: "accounts", ID: l.GroupID, Type: "group_id", Encoding: "none", SourceID: new(string), CreatedAt: &l.LinkedAt,
-		}}})
+		data = append(data, viewedLink{"accounts", []viewedID{accountID(l.GroupID, l.LinkedAt)}})
 	}
 	return map[string]any{"data": data, "cursor": c}, nil
 }

@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +28,11 @@ func (w *world) profileRoutes(t *testing.T) {
 		t, `{"type":"group","messageId":"g1","userId":"u4","groupId":"acme","traits":{"plan":"gold"}}`,
 		`{"type":"page","messageId":"p1","anonymousId":"a-1","userId":"u4","name":"Docs","timestamp":"2026-05-11T10:00:00Z","context":{"ip":"1.2.3.4"}}`,
 	)
-	for _, base := range []string{users, "/v1/namespaces/mine/collections/users/profiles/"} {
+	for _, base := range []string{"/v1/spaces/mine", "/v1/namespaces/mine"} {
+		for _, part := range []string{"traits", "external_ids", "metadata", "links"} {
+			w.ask(t, base+"/collections/accounts/profiles/group_id:acme/"+part)
+		}
+		base += "/collections/users/profiles/"
 		got := w.ask(t, base+"email:u4@example.net/traits")
 		if !cmp.Equal(in(got, "traits"), any(object{"big_spenders": true, "email": "u4@example.net", "orders": 5.0, "orders_30d": 5.0, "plan": "pro", "reader": true, "recent": true})) {
 			t.Errorf("traits: %v", got)
@@ -50,6 +56,44 @@ func (w *world) profileRoutes(t *testing.T) {
 		got = w.ask(t, base+"user_id:u4/links")
 		if l := got["data"].([]any); len(l) != 1 || in(l[0], "to_collection") != "accounts" || in(l[0].(object)["external_ids"].([]any)[0], "id") != "acme" {
 			t.Errorf("links: %v", got)
+		}
+	}
+}
+
+func TestAccounts(t *testing.T) {
+	w := newWorld(t)
+	var calls []string
+	for i := range 5 {
+		calls = append(calls, fmt.Sprintf(`{"type":"group","messageId":"g%d","userId":"u%d","groupId":"acme","timestamp":"2026-05-0%dT00:00:00Z","traits":{"plan":"gold","seats":%d}}`, i, i, i+1, i))
+	}
+	w.take(t, calls...)
+	for _, base := range []string{"/v1/spaces/mine/collections/accounts/profiles/group_id:acme/", "/v1/namespaces/mine/collections/accounts/profiles/group_id:acme/"} {
+		if got := w.ask(t, base+"traits?include=plan,seats"); !cmp.Equal(in(got, "traits"), any(object{"plan": "gold", "seats": 4.0})) {
+			t.Errorf("traits: %v", got)
+		}
+		if got := w.ask(t, base+"traits?class=audience"); len(in(got, "traits").(object)) != 0 {
+			t.Errorf("computed traits of an account: %v", got)
+		}
+		if got := w.ask(t, base+"external_ids")["data"].([]any); len(got) != 1 || in(got[0], "id") != "acme" || in(got[0], "type") != "group_id" {
+			t.Errorf("ids: %v", got)
+		}
+		if got := in(w.ask(t, base+"metadata"), "metadata").(object); got["created_at"] != "2026-05-10T12:00:00Z" || got["expires_at"] != nil {
+			t.Errorf("metadata: %v", got)
+		}
+		var people []string
+		pages := w.pages(t, base+"links?limit=2", []string{"data"}, []string{"cursor", "next"}, func(e any) string {
+			return in(e.(object)["external_ids"].([]any)[0], "id").(string)
+		}, "next")
+		for _, page := range pages {
+			people = append(people, page...)
+		}
+		if slices.Sort(people); len(pages) != 3 || !slices.Equal(people, []string{"u0", "u1", "u2", "u3", "u4"}) {
+			t.Errorf("people: %v", pages)
+		}
+	}
+	for _, path := range []string{"group_id:other/traits", "user_id:u0/metadata", "group_id:acme/events"} {
+		if status, answer := w.call(t, w.read, "GET", "/v1/spaces/mine/collections/accounts/profiles/"+path, ""); status != http.StatusNotFound || in(answer, "error", "code") != "not_found" {
+			t.Errorf("%s is answered %d: %v", path, status, answer)
 		}
 	}
 }

@@ -12,19 +12,41 @@ import (
 	"muster/identity"
 )
 
-// ProfileView reads single parts of a profile, page by page, all as of one moment.
-type ProfileView struct {
-	ProfileID int64
-
+// view reads what is stored at one moment.
+type view struct {
 	ctx    context.Context
 	t      pgx.Tx
-	bucket int
+	bucket int // of what is looked at
+}
+
+// moment runs f in a transaction that sees one moment and changes nothing.
+func (s *Store) moment(ctx context.Context, f func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, f)
+}
+
+// page runs a statement and reads its rows.
+func page[T any](v view, what, statement string, fields func(*T) []any, args ...any) ([]T, error) {
+	rows, err := v.t.Query(v.ctx, statement, args...)
+	var list []T
+	if err == nil {
+		err = collect(&list, fields)(rows)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the %s: %w", what, err)
+	}
+	return list, nil
+}
+
+// ProfileView reads single parts of a profile, page by page, all as of one moment.
+type ProfileView struct {
+	view
+	ProfileID int64
 }
 
 // ViewProfile lets f look at the profile that has an external id; engine.ErrUnknownProfile
 // if nobody has it.
 func (s *Store) ViewProfile(ctx context.Context, id identity.ID, f func(*ProfileView) error) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(t pgx.Tx) error {
+	return s.moment(ctx, func(t pgx.Tx) error {
 		id := id.Normal()
 		owners, err := (&tx{Tx: t, store: s}).Owners(ctx, []identity.ID{id})
 		if err != nil {
@@ -34,21 +56,8 @@ func (s *Store) ViewProfile(ctx context.Context, id identity.ID, f func(*Profile
 		if !known {
 			return fmt.Errorf("%s: %w", id, engine.ErrUnknownProfile)
 		}
-		return f(&ProfileView{ProfileID: int64(owner), ctx: ctx, t: t, bucket: engine.ProfileBucket(int64(owner))})
+		return f(&ProfileView{view{ctx, t, engine.ProfileBucket(int64(owner))}, int64(owner)})
 	})
-}
-
-// page runs a statement about the profile and reads its rows.
-func page[T any](v *ProfileView, what, statement string, fields func(*T) []any, more ...any) ([]T, error) {
-	rows, err := v.t.Query(v.ctx, statement, append([]any{v.bucket, v.ProfileID}, more...)...)
-	var list []T
-	if err == nil {
-		err = collect(&list, fields)(rows)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the %s of a profile: %w", what, err)
-	}
-	return list, nil
 }
 
 // TraitPage selects traits. Zero fields select all.
@@ -72,10 +81,12 @@ type ViewedTrait struct {
 	UpdatedAt time.Time
 }
 
+func viewedTrait(x *ViewedTrait) []any { return []any{&x.Key, (*[]byte)(&x.Value), &x.UpdatedAt} }
+
 // Traits reads traits in the order of their keys. What is computed goes before what calls
 // have set under the same key; what has no value is left out.
 func (v *ProfileView) Traits(p TraitPage) ([]ViewedTrait, error) {
-	return page(v, "traits", `
+	return page(v.view, "traits of a profile", `
 		SELECT x.key, x.value::text, x.changed_at FROM (
 			SELECT c.key, v.value, v.since AS changed_at, CASE c.kind WHEN 'audience' THEN 'audience' ELSE 'computed_trait' END AS class
 			FROM computed_values v JOIN computations c USING (computation_id)
@@ -88,7 +99,7 @@ func (v *ProfileView) Traits(p TraitPage) ([]ViewedTrait, error) {
 		WHERE x.value <> 'null' AND ($3 = '' OR x.class = $3) AND ($4::text[] IS NULL OR x.key = ANY ($4))
 			AND ($5::text IS NULL OR x.key COLLATE "C" > $5)
 		ORDER BY x.key COLLATE "C" LIMIT $6`,
-		func(x *ViewedTrait) []any { return []any{&x.Key, (*[]byte)(&x.Value), &x.UpdatedAt} }, p.Class, p.Keys, p.After, p.Limit)
+		viewedTrait, v.bucket, v.ProfileID, p.Class, p.Keys, p.After, p.Limit)
 }
 
 // ViewedID is an external id of a profile.
@@ -104,12 +115,12 @@ func (v *ProfileView) IDs(types []string, after *ViewedID, limit int) ([]ViewedI
 	if after == nil {
 		after = &ViewedID{AddedAt: time.Unix(0, 0)} // before all
 	}
-	return page(v, "ids", `
+	return page(v.view, "ids of a profile", `
 		SELECT id_type, id_value, added_at, message_id FROM external_ids
 		WHERE bucket = $1 AND profile_id = $2 AND ($3::text[] IS NULL OR id_type = ANY ($3))
 			AND (added_at, id_type COLLATE "C", id_value COLLATE "C") > ($4, $5, $6)
 		ORDER BY added_at, id_type COLLATE "C", id_value COLLATE "C" LIMIT $7`,
-		func(x *ViewedID) []any { return []any{&x.Type, &x.Value, &x.AddedAt, &x.MessageID} }, types, after.AddedAt, after.Type, after.Value, limit)
+		func(x *ViewedID) []any { return []any{&x.Type, &x.Value, &x.AddedAt, &x.MessageID} }, v.bucket, v.ProfileID, types, after.AddedAt, after.Type, after.Value, limit)
 }
 
 // EventPage selects events. Zero fields select all.
@@ -156,9 +167,9 @@ func (v *ProfileView) Events(p EventPage) ([]ViewedEvent, error) {
 	if p.After != nil {
 		at, seq = &p.After.At, p.After.Seq
 	}
-	return page(v, "events", statement, func(x *ViewedEvent) []any {
+	return page(v.view, "events of a profile", statement, func(x *ViewedEvent) []any {
 		return []any{&x.At, &x.Seq, &x.Name, &x.Source, &x.MessageID, (*[]byte)(&x.Properties), (*[]byte)(&x.Context)}
-	}, p.Start, p.End, p.Include, p.Exclude, at, seq, p.Limit)
+	}, v.bucket, v.ProfileID, p.Start, p.End, p.Include, p.Exclude, at, seq, p.Limit)
 }
 
 // ViewedMetadata is when a profile came to be and was touched last, and by which calls.
@@ -170,7 +181,7 @@ type ViewedMetadata struct {
 
 // Metadata reads what is known of the profile as a whole.
 func (v *ProfileView) Metadata() (ViewedMetadata, error) {
-	list, err := page(v, "metadata", `
+	list, err := page(v.view, "metadata of a profile", `
 		SELECT p.created_at, greatest(p.created_at, l.received_at,
 				(SELECT max(added_at) FROM external_ids WHERE bucket = $1 AND profile_id = $2),
 				(SELECT max(changed_at) FROM traits WHERE bucket = $1 AND profile_id = $2),
@@ -186,7 +197,7 @@ func (v *ProfileView) Metadata() (ViewedMetadata, error) {
 			WHERE e.bucket = $1 AND e.profile_id = $2 ORDER BY e.seq DESC LIMIT 1) l ON true
 		WHERE p.bucket = $1 AND p.profile_id = $2`, func(x *ViewedMetadata) []any {
 		return []any{&x.CreatedAt, &x.UpdatedAt, &x.FirstMessageID, &x.FirstSource, &x.LastMessageID, &x.LastEventSource}
-	})
+	}, v.bucket, v.ProfileID)
 	if err != nil || len(list) == 0 {
 		return ViewedMetadata{}, err
 	}
@@ -205,9 +216,9 @@ func (v *ProfileView) Links(after *ViewedLink, limit int) ([]ViewedLink, error) 
 	if after == nil {
 		after = &ViewedLink{LinkedAt: time.Unix(0, 0)} // before all
 	}
-	return page(v, "links", `
+	return page(v.view, "links of a profile", `
 		SELECT group_id, linked_at FROM account_members
 		WHERE bucket = $1 AND profile_id = $2 AND (linked_at, group_id COLLATE "C") > ($3, $4)
 		ORDER BY linked_at, group_id COLLATE "C" LIMIT $5`,
-		func(x *ViewedLink) []any { return []any{&x.GroupID, &x.LinkedAt} }, after.LinkedAt, after.GroupID, limit)
+		func(x *ViewedLink) []any { return []any{&x.GroupID, &x.LinkedAt} }, v.bucket, v.ProfileID, after.LinkedAt, after.GroupID, limit)
 }
