@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"muster/engine"
 	"muster/store"
 )
 
@@ -50,7 +51,7 @@ func (a *App) dropEvents(ctx context.Context) error {
 		return nil
 	}
 	now := a.now()
-	reach, err := inspector(a.Store).Reach(ctx, now)
+	reach, err := Reach(ctx, a.Store, now)
 	if err != nil {
 		return err
 	}
@@ -72,4 +73,9 @@ func (a *App) dropEvents(ctx context.Context) error {
 		a.log.Info("old events dropped", "months", months, "from_before", before)
 	}
 	return err
+}
+
+// Reach says how much of the log of events the definitions need, see engine.Inspector.Reach.
+func Reach(ctx context.Context, s *store.Store, now time.Time) (engine.Reach, error) {
+	return inspector(s).Reach(ctx, now)
 }

@@ -92,7 +92,7 @@ Start with:  muster demo     a real shop's log, from calls to Mixpanel, on this 
 	root.SetErr(env.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	group(root,
-		newServe(env), newSource(env), newToken(env), newDebug(env), newProfile(env), newAudience(env), newTrait(env), newRun(env), newTest(env), newDelivery(env), newPlan(env), newApply(env), newExport(env), newHistory(env), newRollback(env), newExplain(env), newVerify(env), newPsql(env), newImport(env), newQuery(env), newMap(env), newDestination(env), newDemo(env), newFakeMixpanel(env), newMigrate(env), newVersion(env),
+		newServe(env), newSource(env), newToken(env), newDebug(env), newProfile(env), newAudience(env), newTrait(env), newRun(env), newTest(env), newDelivery(env), newPlan(env), newApply(env), newExport(env), newHistory(env), newRollback(env), newExplain(env), newVerify(env), newDoctor(env), newPsql(env), newImport(env), newQuery(env), newMap(env), newDestination(env), newDemo(env), newFakeMixpanel(env), newMigrate(env), newVersion(env),
 	)
 	return root
 }
