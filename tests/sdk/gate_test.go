@@ -40,7 +40,7 @@ type gate struct {
 }
 
 // counts are requests with calls, by what became of them.
-type counts struct{ answered, refused, lost, unreached int }
+type counts struct{ answered, refused, limited, lost, unreached int }
 
 func newGate(t *testing.T) *gate {
 	g := &gate{tries: make(map[string]int), answered: make(map[string]bool)}
@@ -117,6 +117,8 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		case http.StatusServiceUnavailable:
 			g.count.refused++
+		case http.StatusTooManyRequests:
+			g.count.limited++
 		}
 	}()
 	if trouble(g.trouble.Load()) == refuseAll {

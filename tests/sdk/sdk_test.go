@@ -30,25 +30,30 @@ func TestLibraries(t *testing.T) {
 	}
 	for _, library := range []struct {
 		name  string
+		hasty int // how many calls, one after the other, are too many requests; 0: it does not heed Retry-After
 		start func(t *testing.T, host string) driver
 	}{
-		{"node", func(t *testing.T, host string) driver {
+		{"node", 60, func(t *testing.T, host string) driver {
 			return startProcess(t, ".", "node", "drivers/node.mjs", host, writeKey)
 		}},
-		{"go", func(t *testing.T, host string) driver {
+		{"go", 0, func(t *testing.T, host string) driver {
 			return startProcess(t, ".", buildGoDriver(t, bin), host, writeKey)
 		}},
-		{"browser", func(t *testing.T, host string) driver {
+		{"browser", 6, func(t *testing.T, host string) driver {
 			return startBrowser(t, "chromium", host, false)
 		}},
-		{"browser, batching", func(t *testing.T, host string) driver {
+		{"browser, batching", 0, func(t *testing.T, host string) driver {
 			return startBrowser(t, "chromium", host, true)
 		}},
 	} {
 		t.Run(library.name, func(t *testing.T) {
 			t.Parallel()
 			s := startSystem(t, program)
-			testLibrary(t, s, library.start(t, s.gate.URL))
+			d := library.start(t, s.gate.URL)
+			testLibrary(t, s, d)
+			if library.hasty > 0 {
+				t.Run("429 for a while", func(t *testing.T) { testLimited(t, s, d, library.hasty) })
+			}
 			for _, v := range s.fake.Violations() {
 				t.Errorf("Mixpanel's rules were broken: %v", v)
 			}

@@ -84,6 +84,16 @@ func query[T any](t *testing.T, s *system, sql string, args ...any) []T {
 	return all
 }
 
+// limit lets the source send so many requests a second, and waits until muster knows.
+func (s *system) limit(t *testing.T, rate float64) {
+	t.Helper()
+	type name struct{ Name string }
+	if done := query[name](t, s, `UPDATE muster.sources SET rate = $1 WHERE name = 'app' RETURNING name`, rate); len(done) != 1 {
+		t.Fatal("there is no source")
+	}
+	time.Sleep(2 * time.Second) // it looks once a second, when a request comes
+}
+
 // property is what Mixpanel holds of a user.
 func (s *system) property(user, name string) any {
 	p, _ := s.fake.Profile(mixpaneltest.DefaultToken, user)

@@ -101,6 +101,18 @@ func testRefused(t *testing.T, s *system, d driver) {
 	})
 }
 
+// testLimited has muster itself refuse requests, because they come faster than it allows the
+// source.
+func testLimited(t *testing.T, s *system, d driver, count int) {
+	s.limit(t, 1)
+	before := s.gate.counts()
+	burst{user: "hasty", count: count, every: 4}.send(t, s, d, nil)
+	if s.gate.counts().limited == before.limited {
+		t.Error("no request was one too many, so nothing is shown")
+	}
+	s.limit(t, 1e6)
+}
+
 // testLostAnswers has requests done but not answered, so that the library sends what is
 // stored already.
 func testLostAnswers(t *testing.T, s *system, d driver) {
