@@ -172,12 +172,12 @@ func (a *API) faultOf(w http.ResponseWriter, r *request, err error) *fault {
 		return &fault{status: http.StatusConflict, message: err.Error()}
 	case is(store.ErrSourceSetting):
 		return unfit("", err.Error())
+	case is(context.Canceled): // else the client is gone, and nobody reads this
+		return &fault{status: http.StatusServiceUnavailable, message: "muster serve is stopping; try again", wait: maxWait}
 	case is(context.DeadlineExceeded):
 		return &fault{status: http.StatusServiceUnavailable, message: "it took too long; try again, or ask for less", wait: maxWait}
 	}
-	if r.Context().Err() == nil { // else the client is gone, or the time is up
-		a.cfg.Log.Error("an API request failed", "route", r.route.method+" "+r.route.path, "error", err, "request", w.Header().Get("Request-Id"))
-	}
+	a.cfg.Log.Error("an API request failed", "route", r.route.method+" "+r.route.path, "error", err, "request", w.Header().Get("Request-Id"))
 	return &fault{status: http.StatusInternalServerError, message: "something went wrong; the log of muster serve says what, under the Request-Id of this answer"}
 }
 

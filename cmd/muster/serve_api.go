@@ -29,9 +29,13 @@ func (env *environment) openAPIs(ctx context.Context, a *app.App, c *config.Conf
 		log.Info("the APIs are not served; api.listen says where they are to be")
 		return &apis{}, nil
 	}
-	handler, err := api.New(api.Config{App: a, Tokens: a.Store.TokenBook(env.now), Now: env.now, Log: log, Rate: c.API.Rate})
-	if err != nil || beside {
-		return &apis{handler: handler}, err
+	served, err := api.New(api.Config{App: a, Tokens: a.Store.TokenBook(env.now), Now: env.now, Log: log, Rate: c.API.Rate})
+	if err != nil {
+		return nil, err
+	}
+	handler := untilStopped(ctx, served)
+	if beside {
+		return &apis{handler: handler}, nil
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -39,6 +43,17 @@ func (env *environment) openAPIs(ctx context.Context, a *app.App, c *config.Conf
 	}
 	log.Info("serving the APIs", "listen", listener.Addr().String())
 	return &apis{handler, listener}, nil
+}
+
+// untilStopped breaks off requests when the context ends: some may take longer than
+// stopping may. What they had to do can be done again.
+func untilStopped(ctx context.Context, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		own, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		h.ServeHTTP(w, r.WithContext(own))
+	})
 }
 
 // beside gives the APIs their paths before all others, if they have no address of their own.

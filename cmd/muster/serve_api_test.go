@@ -97,3 +97,37 @@ func TestServeServesTheAPIsElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// A request that takes its time does not keep a server from stopping.
+func TestServeStopsWithARequestAtWork(t *testing.T) {
+	r, url, dsn, _ := startServe(t)
+	token := strings.TrimSpace(command(t, dsn, "token", "create", "test", "--scope", "write"))
+	pool := database(t, dsn)
+	status := make(chan int)
+	go func() {
+		status <- regulate(t, url, token)
+	}()
+	eventually(t, "the person is suppressed", func() bool { return one[int](t, pool, `SELECT count(*) FROM muster.suppressions`) == 1 })
+	if code := r.wait(t); code != exitOK {
+		t.Errorf("it ended with %d", code)
+	}
+	if got := <-status; got != http.StatusServiceUnavailable {
+		t.Errorf("the request is answered %d", got)
+	}
+}
+
+// regulate suppresses somebody, which takes two seconds, and returns the status of the answer.
+func regulate(t *testing.T, url, token string) int {
+	body := strings.NewReader(`{"regulationType": "SUPPRESS_ONLY", "subjectType": "USER_ID", "subjectIds": ["kim"]}`)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/v1/regulations", body)
+	if err != nil {
+		return 0
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
