@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"muster/app"
 	"muster/deliver"
@@ -554,5 +556,85 @@ func TestForwardedCallsOfTheForgottenGo(t *testing.T) {
 	}
 	if n, lag := r.queued(t), r.lag(t); n != 1 || lag.DeadLetters != 0 {
 		t.Errorf("%d are left, %+v", n, lag)
+	}
+}
+
+// Many visitors become known at once while the program delivers by the real clock: lanes wake each
+// other, nothing overtakes an alias, and no two requests are about one id at a time.
+func TestAliasesWhileTheProgramRuns(t *testing.T) {
+	settle := 300 * time.Millisecond
+	fake := mixpaneltest.Start(t, mixpaneltest.Options{Projects: []mixpaneltest.Project{{Token: token}}, AliasSettle: settle})
+	s := store.New(pgtest.New(t))
+	src, err := s.EnsureSource(t.Context(), "web", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := app.New(t.Context(), app.Options{
+		Store: s, Identity: identity.DefaultSettings(), Now: time.Now,
+		Destinations: map[string]mixpanel.Settings{"mixpanel": {Token: token, BaseURL: fake.URL(), AliasSettle: new(mixpanel.Duration(settle)), MaxProfilesPerRequest: 5}},
+		Forward:      map[string][]string{"mixpanel": {"web"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if refused, err := a.Define(t.Context(), []engine.Definition{pros}); err != nil || len(refused) > 0 {
+		t.Fatal(err, refused)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	const visitors = 60
+	var g errgroup.Group
+	g.SetLimit(8)
+	for i := range visitors {
+		g.Go(func() error {
+			for _, text := range []string{
+				`{"type":"track","anonymousId":"v%d","event":"Look"}`,
+				`{"type":"identify","anonymousId":"v%d","traits":{"plan":"pro"}}`,
+				`{"type":"alias","previousId":"v%d","userId":"m%[1]d"}`,
+				`{"type":"track","userId":"m%d","event":"Buy"}`,
+				`{"type":"track","anonymousId":"v%d","event":"Late"}`,
+				`{"type":"identify","userId":"m%d","traits":{"plan":"free"}}`,
+			} {
+				call, err := event.Decode(fmt.Appendf(nil, text, i), event.Envelope{ReceivedAt: time.Now()})
+				if err != nil {
+					return err
+				}
+				if _, err := a.Sink().Ingest(ctx, []ingest.Item{{SourceID: src.ID, Call: call}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for waiting := int64(1); waiting > 0; time.Sleep(20 * time.Millisecond) { // the test's own time limit ends it
+		lags, err := s.Lags(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting = lags[0].Waiting
+		if lags[0].DeadLetters > 0 {
+			t.Fatalf("%+v", lags[0])
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	for i := range visitors {
+		v, _ := fake.Profile(token, fmt.Sprint("v", i))
+		if v.Properties["plan"] != "free" || v.Properties["pros"] != false {
+			t.Errorf("v%d is %v", i, v.Properties)
+		}
+		if n := len(fake.Activity(token, fmt.Sprint("m", i))); n < 3 {
+			t.Errorf("m%d has %d events of 3", i, n)
+		}
+	}
+	if n := fake.ProfileCount(token); n != visitors {
+		t.Errorf("%d profiles, want %d", n, visitors)
 	}
 }

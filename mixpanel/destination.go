@@ -21,8 +21,8 @@ type Destination struct {
 	client   *Client
 	settle   time.Duration
 	idMerge  string
-	links    links // pairs that Mixpanel has acknowledged
-	queued   links // pairs whose identity events wait in a queue, or have
+	links    links    // pairs that Mixpanel has acknowledged
+	queued   links    // pairs whose identity events wait in a queue, or have
 	settings Settings // as they were given
 	warned   [len(warningNames)]atomic.Uint64
 }
