@@ -197,7 +197,15 @@ func (x *Explained) stand(ctx context.Context, r Records, ref *reference) error 
 	}
 	ref.asOf = instants[x.Version]
 	if held := ref.profile.values[x.Computation.ID]; x.Version.Refresh == RefreshRealtime && held.prompt() && held.Since.After(ref.asOf) {
-		ref.backTo(held.Since) // later calls have left it as it is
+		p := *ref.profile
+		p.history = slices.Clone(p.history)
+		back := *ref
+		back.profile = &p
+		back.backTo(held.Since)
+		// Later calls have left it as it is; or else so has a backfill, after an edit.
+		if !changes(x.Version, held, x.Version.Definition.EvalWith(back, back.asOf)) {
+			*ref = back
+		}
 	}
 	return r.DueFor(ctx, []*Version{x.Version}, []int64{x.ProfileID}, func(_, _ int64, due time.Time) {
 		x.Waiting = x.Waiting || !due.After(ref.asOf)
