@@ -101,6 +101,14 @@ func TestEveryRoute(t *testing.T) {
 	if got := w.must(t, "GET", fmt.Sprintf("/api/v1/runs/%v", in(runs[0], "id")), ""); !cmp.Equal(got["run"], runs[0]) {
 		t.Errorf("a run: %v", got)
 	}
+	if got := w.must(t, "GET", "/api/v1/health", "")["problems"].([]any); len(got) != 0 {
+		t.Errorf("all is well, but for: %v", got)
+	}
+	w.wait(time.Hour)
+	if got := w.must(t, "GET", "/api/v1/health", "")["problems"].([]any); len(got) != 1 || in(got[0], "name") != "recent" {
+		t.Errorf("no slot has run for an hour, and what is wrong is: %v", got)
+	}
+	w.settle(t)
 	w.sourcesAndCalls(t)
 	w.delivery(t)
 	w.person(t)
@@ -238,7 +246,7 @@ func (w *world) delivery(t *testing.T) {
 		t.Errorf("dead letters by page: %v", pages)
 	}
 	health = w.must(t, "GET", "/api/v1/health", "")
-	if got := health["problems"].([]any); health["status"] != "degraded" || in(got[0], "reason") != "3 dead letters wait for a decision" {
+	if got := health["problems"].([]any); health["status"] != "degraded" || in(got[0], "reason") != "dead letters wait for a decision: 3 rejected" {
 		t.Errorf("health: %v", health)
 	}
 	w.fake.SetFaults()

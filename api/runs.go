@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 
@@ -131,55 +130,4 @@ func ran(result engine.SlotResult) any {
 		list = append(list, told{t.Computation.Key, t.Entered, t.Exited, t.Changed})
 	}
 	return map[string]any{"events_read": result.EventsRead, "profiles": result.Profiles, "runs": list}
-}
-
-// problem is something that an operator should know.
-type problem struct {
-	About  string `json:"about"` // a schedule or a destination
-	Name   string `json:"name"`
-	Reason string `json:"reason"`
-}
-
-// health says whether all is well, and if not, what is wrong. A destination that somebody
-// has paused is no problem of Muster's, and is told all the same.
-func (a *API) health(r *request) (any, error) {
-	problems := []problem{}
-	failing, err := a.store.FailingSlots(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range failing {
-		problems = append(problems, problem{"schedule", f.Schedule, "its slot fails, attempt " + strconv.Itoa(f.Attempt) + ": " + f.Error})
-	}
-	lags, err := a.store.Lags(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	for _, l := range lags {
-		add := func(reason string) { problems = append(problems, problem{"destination", l.Destination, reason}) }
-		switch {
-		case l.HaltedReason != "":
-			add("it has stopped: " + l.HaltedReason)
-		case l.Paused:
-			add("it is paused")
-		case l.Failing > 0:
-			add("messages fail: " + l.LastReason)
-		}
-		if l.DeadLetters > 0 {
-			add(strconv.FormatInt(l.DeadLetters, 10) + " dead letters wait for a decision")
-		}
-	}
-	catalog, err := a.cfg.App.Engine.Catalog(r.Context())
-	if err != nil {
-		return nil, errors.Join(errors.New("read what is computed"), err)
-	}
-	status := "ok"
-	if len(problems) > 0 {
-		status = "degraded"
-	}
-	answer := map[string]any{"status": status, "problems": problems, "computations": len(catalog.Computations), "destinations": len(lags)}
-	if b := catalog.Backfill; b != nil {
-		answer["backfill"] = map[string]int64{"profiles": b.Total, "done": b.Done}
-	}
-	return answer, nil
 }
