@@ -70,7 +70,7 @@ func TestNothingIsLostInARace(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer a.Close()
-		a.Engine.SetChunk(4)
+		a.Engine.SetChunk(4, 2)
 		a.Store.SetCopyRows(1)
 		processes[i] = a
 	}

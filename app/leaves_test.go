@@ -61,7 +61,7 @@ func TestLeavesOfDefinitionsThatWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 			l := newLab(t, &now)
-			l.app.Engine.SetChunk(1)
+			l.app.Engine.SetChunk(1, 1)
 			play(t, l, &now)
 			now = now.Add(time.Minute)
 			l.settle(t)
@@ -124,7 +124,7 @@ func TestSlotInTheMiddleOfABackfillThatSharesALeaf(t *testing.T) {
 	now = now.Add(30 * time.Minute)
 	l.ingest(t, now, "u1 Seen 1", "u2 Seen 1")
 	l.define(t, engine.Definition{Key: "second", Kind: query.Audience, Query: text})
-	l.app.Engine.SetChunk(1)
+	l.app.Engine.SetChunk(1, 1)
 	l.begin(t)
 	l.step(t)
 	now = time.Date(2026, 5, 4, 13, 0, 0, 0, time.UTC)

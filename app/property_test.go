@@ -125,7 +125,7 @@ func (m *machine) restart(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.app.Engine.SetChunk(rapid.IntRange(1, 3).Draw(t, "chunk"))
+	m.app.Engine.SetChunk(rapid.IntRange(1, 3).Draw(t, "chunk"), rapid.IntRange(1, 2).Draw(t, "chunks"))
 	m.app.Store.SetCopyRows(rapid.SampledFrom([]int{1, 2, 200}).Draw(t, "copied"))
 }
 

@@ -100,7 +100,7 @@ func TestMergesAndDeletionsWithinASlot(t *testing.T) {
 						test.within(t, l)
 					}
 				}}, rules)
-				slots.SetChunk(chunk)
+				slots.SetChunk(chunk, 1)
 				if _, err := slots.RunSlot(t.Context(), engine.DefaultSchedule, now, now); err != nil || !once {
 					t.Fatal(once, err)
 				}

@@ -95,9 +95,9 @@ type BackfillProgress struct {
 	Tallies  []*Tally // of this step
 }
 
-// StepBackfill takes the running backfill one chunk of profiles further, in one
+// StepBackfill takes the running backfill some chunks of profiles further, in one
 // transaction with its progress: killed anywhere, it goes on where it was. Memory is
-// bounded by the chunk (see SetChunk): its profiles with what their events amount to,
+// bounded by three chunks (see SetChunk): their profiles with what their events amount to,
 // plus, where leaves are replayed, the events that these read. Other events pass one at a
 // time.
 func (e *Engine) StepBackfill(ctx context.Context, now time.Time) (BackfillProgress, error) {
@@ -147,15 +147,68 @@ func (e *Engine) backfillChunk(ctx context.Context, tx Tx, now time.Time) (progr
 		return progress, false, err
 	}
 	progress.Backfill = *running
-	locked, err := tx.NextProfiles(ctx, running, e.chunk)
-	if err != nil || len(locked) == 0 {
+	s := &backfillStep{tx: tx, catalog: c, done: *running, now: now, chunk: e.chunk, left: e.chunks}
+	work := pieces[*walk]{next: s.next, finish: s.finish, prepare: func(ctx context.Context, stored Reader, w *walk) error {
+		return w.prepare(ctx, stored)
+	}}
+	if err := work.do(ctx, tx); err != nil || s.left == e.chunks {
 		return progress, false, err
 	}
-	w := newWalk(tx, c, running, locked, now)
-	if err := w.do(ctx); err != nil {
+	if err := tx.SetBackfill(ctx, &s.done, s.tallies, now); err != nil {
 		return progress, false, err
 	}
-	progress.Backfill = *w.running
-	progress.Tallies = w.tallies
+	if err := tx.Enqueue(ctx, s.told, now); err != nil {
+		return progress, false, err
+	}
+	progress.Backfill, progress.Tallies = s.done, s.tallies
 	return progress, true, nil
+}
+
+// backfillStep is the chunks of one transaction.
+type backfillStep struct {
+	tx      Tx
+	catalog *Catalog
+	done    Backfill // with the chunks that were begun
+	now     time.Time
+	chunk   int // profiles in each
+	left    int // chunks
+	tallies []*Tally
+	told    []*Profile
+}
+
+// next locks the profiles of the next chunk.
+func (s *backfillStep) next(ctx context.Context) (*walk, bool, error) {
+	if s.left == 0 {
+		return nil, false, nil
+	}
+	locked, err := s.tx.NextProfiles(ctx, &s.done, s.chunk)
+	if err != nil || len(locked) == 0 {
+		return nil, false, err
+	}
+	s.left--
+	w := newWalk(s.catalog, &s.done, locked, s.now)
+	s.done.At, s.done.Done = w.running.At, w.running.Done
+	return w, true, nil
+}
+
+// finish writes a chunk.
+func (s *backfillStep) finish(ctx context.Context, w *walk) error {
+	if err := s.tx.Save(ctx, s.catalog, w.changed); err != nil {
+		return err
+	}
+	s.done.EventsRead += w.eventsRead
+	if s.tallies == nil {
+		s.tallies = w.tallies
+	} else {
+		for i, t := range w.tallies { // of the same computations, in the same order
+			s.tallies[i].plus(t)
+		}
+	}
+	for _, p := range w.changed {
+		if len(p.Messages) > 0 {
+			p.release()
+			s.told = append(s.told, p)
+		}
+	}
+	return nil
 }

@@ -15,20 +15,25 @@ type Engine struct {
 	rules   *identity.Rules
 	catalog atomic.Pointer[Catalog]
 	chunk   int
+	chunks  int
 }
 
-// chunkOfProfiles is how many profiles a slot, a backfill or a verification holds in
-// memory at once, unless SetChunk says otherwise.
-const chunkOfProfiles = 5000
+// How many profiles slots, backfills and verifications take at a time, and how many times
+// one transaction of a backfill does so, unless SetChunk says otherwise.
+const (
+	chunkOfProfiles  = 2500
+	chunksOfBackfill = 4
+)
 
 // New returns an engine that works on the repository and joins identities by the rules.
 func New(repo Repository, rules *identity.Rules) *Engine {
-	return &Engine{repo: repo, rules: rules, chunk: chunkOfProfiles}
+	return &Engine{repo: repo, rules: rules, chunk: chunkOfProfiles, chunks: chunksOfBackfill}
 }
 
-// SetChunk sets how many profiles a slot, a backfill or a verification holds in memory at
-// once; 5,000 unless it is called. It is called before the engine is used.
-func (e *Engine) SetChunk(profiles int) { e.chunk = max(profiles, 1) }
+// SetChunk sets how many profiles slots, backfills and verifications take at a time, and
+// how many times a transaction of a backfill does so: 2,500 and 4 unless it is called. It
+// is called before the engine is used.
+func (e *Engine) SetChunk(profiles, times int) { e.chunk, e.chunks = max(profiles, 1), max(times, 1) }
 
 // current is the catalog, read anew only if it has changed. The transaction must have
 // shared the gate or the catalog, so that it stays as it is.

@@ -30,6 +30,11 @@ type Repository interface {
 
 // Tx is one transaction. Whatever is read of a profile is read after it was locked.
 type Tx interface {
+	Reader
+	// Beside opens another connection, with which to read what this transaction has locked
+	// while it is busy; nil: none is free. release ends it.
+	Beside(ctx context.Context) (r Reader, release func(), err error)
+
 	// ShareGate lets this transaction in together with other ingesting ones. Until its end
 	// the definitions stay as they are.
 	ShareGate(ctx context.Context) error
@@ -77,8 +82,6 @@ type Tx interface {
 	// SaveAccounts writes accounts, their traits where they are newer than what is stored,
 	// and which profiles belong to them.
 	SaveAccounts(ctx context.Context, accounts []AccountWrite) error
-	// Load reads into the profiles what is wanted of each.
-	Load(ctx context.Context, wants []Want) error
 	// DropStates removes all states of profiles that are no more.
 	DropStates(ctx context.Context, ids []int64) error
 	// Save writes what has changed of the profiles: states, values, ledger, history, due looks.
@@ -127,13 +130,6 @@ type Tx interface {
 	LockBackfill(ctx context.Context) (*Backfill, error)
 	// NextProfiles locks the next profiles of the walk, at most n.
 	NextProfiles(ctx context.Context, b *Backfill, n int) ([]Locked, error)
-	// LoadStretch reads into the profiles of a stretch what is wanted of each of them.
-	LoadStretch(ctx context.Context, s Stretch, profiles map[int64]*Profile, want Want) error
-	// HistoryOf reads events of the profiles of a stretch, in any order. The event is the
-	// same one at each call.
-	HistoryOf(ctx context.Context, s Stretch, r Reading, yield func(profileID int64, e *query.Event) error) error
-	// Links reads the external ids of some of all the profiles of a stretch.
-	Links(ctx context.Context, s Stretch, all int, some []*Profile) error
 	// SetBackfill stores the progress and adds to what the runs did.
 	SetBackfill(ctx context.Context, b *Backfill, tallies []*Tally, now time.Time) error
 	// FinishBackfill lets the versions of the running backfill serve, if there is one.
@@ -158,9 +154,22 @@ type Tx interface {
 	NextRetold(ctx context.Context, r *Retelling, mergedSince time.Time, n int) ([]int64, error)
 	// SetRetelling stores the progress, and the end.
 	SetRetelling(ctx context.Context, r *Retelling, over bool, now time.Time) error
+}
 
+// Reader reads what is stored of profiles that a transaction has locked.
+type Reader interface {
+	// Load reads into the profiles what is wanted of each.
+	Load(ctx context.Context, wants []Want) error
 	// History reads events of profiles, in any order.
 	History(ctx context.Context, h HistoryQuery, yield func(profileID int64, e *query.Event) error) error
+
+	// LoadStretch reads into the profiles of a stretch what is wanted of each of them.
+	LoadStretch(ctx context.Context, s Stretch, profiles map[int64]*Profile, want Want) error
+	// HistoryOf reads events of the profiles of a stretch, in any order. The event is the
+	// same one at each call.
+	HistoryOf(ctx context.Context, s Stretch, r Reading, yield func(profileID int64, e *query.Event) error) error
+	// Links reads the external ids of some of all the profiles of a stretch.
+	Links(ctx context.Context, s Stretch, all int, some []*Profile) error
 }
 
 // Locked is a profile of a walk.

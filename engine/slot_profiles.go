@@ -10,58 +10,82 @@ import (
 	"muster/query"
 )
 
-// decide evaluates the touched profiles, chunk by chunk, and returns those with
+// slotPiece is some of the touched profiles, locked.
+type slotPiece struct {
+	*decision
+	profiles []*Profile
+	moves    map[int64]*moved // by profile
+}
+
+// decide evaluates the touched profiles, piece by piece, and returns those with
 // something to tell.
 func (r *slotRun) decide(ctx context.Context) ([]*Profile, error) {
 	ids := slices.Collect(maps.Keys(r.touched))
 	slices.SortFunc(ids, CompareProfiles)
+	chunks := slices.Collect(slices.Chunk(ids, r.chunk))
 	instants := make(map[*Version]time.Time, len(r.versions))
 	for _, v := range r.versions {
 		instants[v] = r.slot
 	}
 	var told []*Profile
-	for chunk := range slices.Chunk(ids, r.chunk) {
-		profiles, err := r.lock(ctx, chunk)
-		if err != nil {
-			return nil, err
-		}
-		d := &decision{catalog: r.catalog, now: r.now, cause: CauseSlot, instants: instants, replayAll: true}
-		if r.catalog.Backfill != nil { // its progress counts as of the locks
-			if d.running, err = r.tx.Running(ctx); err != nil {
-				return nil, err
+	work := pieces[*slotPiece]{
+		next: func(ctx context.Context) (*slotPiece, bool, error) {
+			if len(chunks) == 0 {
+				return nil, false, nil
 			}
-		}
-		if err := r.load(ctx, d, profiles); err != nil {
-			return nil, err
-		}
-		for _, p := range profiles {
-			start := r.touched[p.ID].start
-			d.settle(p, start)
-			r.count(p)
-			// Ids that came with a merge have not heard the value yet.
-			for _, c := range start {
-				for _, conn := range c.Connections {
-					d.tell(p, conn, ReasonNewID)
+			chunk := chunks[0]
+			chunks = chunks[1:]
+			piece, err := r.lock(ctx, chunk)
+			if err != nil {
+				return nil, false, err
+			}
+			piece.decision = &decision{catalog: r.catalog, now: r.now, cause: CauseSlot, instants: instants, replayAll: true}
+			if r.catalog.Backfill != nil { // its progress counts as of the locks
+				piece.running, err = r.tx.Running(ctx)
+			}
+			return piece, true, err
+		},
+		prepare: r.prepare,
+		finish: func(ctx context.Context, piece *slotPiece) error {
+			if err := r.tx.Save(ctx, r.catalog, piece.profiles); err != nil {
+				return err
+			}
+			for _, p := range piece.profiles {
+				r.count(p, piece.moves[p.ID])
+				if len(p.Messages) > 0 {
+					told = append(told, p)
 				}
+				p.release()
 			}
-			if len(p.Messages) > 0 {
-				told = append(told, p)
+			return nil
+		},
+	}
+	err := work.do(ctx, r.tx)
+	return told, err
+}
+
+// prepare evaluates a piece.
+func (r *slotRun) prepare(ctx context.Context, stored Reader, piece *slotPiece) error {
+	if err := r.load(ctx, stored, piece); err != nil {
+		return err
+	}
+	for _, p := range piece.profiles {
+		start := piece.moves[p.ID].start
+		piece.settle(p, start)
+		// Ids that came with a merge have not heard the value yet.
+		for _, c := range start {
+			for _, conn := range c.Connections {
+				piece.tell(p, conn, ReasonNewID)
 			}
-		}
-		if err := r.tx.Save(ctx, r.catalog, profiles); err != nil {
-			return nil, err
-		}
-		for _, p := range profiles {
-			p.release()
 		}
 	}
-	return told, nil
+	return nil
 }
 
 // lock locks the profiles of a chunk. What belongs to one that was merged since the
 // scan goes to its heir, what belongs to a deleted one goes nowhere.
-func (r *slotRun) lock(ctx context.Context, chunk []int64) ([]*Profile, error) {
-	var profiles []*Profile
+func (r *slotRun) lock(ctx context.Context, chunk []int64) (*slotPiece, error) {
+	piece := &slotPiece{moves: make(map[int64]*moved, len(chunk))}
 	here := make(map[int64]bool, len(chunk))
 	ids := slices.DeleteFunc(slices.Clone(chunk), func(id int64) bool { return r.done[id] }) // an heir, already
 	for len(ids) > 0 {
@@ -73,7 +97,7 @@ func (r *slotRun) lock(ctx context.Context, chunk []int64) ([]*Profile, error) {
 			here[int64(p.ID)] = true
 			profile := NewProfile(int64(p.ID), p.Links)
 			profile.silent = p.Suppressed
-			profiles = append(profiles, profile)
+			piece.profiles = append(piece.profiles, profile)
 		}
 		gone := slices.DeleteFunc(ids, func(id int64) bool { return here[id] })
 		if len(gone) == 0 {
@@ -100,8 +124,9 @@ func (r *slotRun) lock(ctx context.Context, chunk []int64) ([]*Profile, error) {
 	}
 	for id := range here {
 		r.done[id] = true
+		piece.moves[id] = r.touched[id]
 	}
-	return profiles, nil
+	return piece, nil
 }
 
 func (r *slotRun) inherit(heir int64, m *moved) {
@@ -123,60 +148,57 @@ func (r *slotRun) inherit(heir int64, m *moved) {
 	}
 }
 
-// load reads the chunk's profiles and moves their states to the slot. Of suspects it
+// load reads the piece's profiles and moves their states to the slot. Of suspects it
 // reads the rest only where the move changes the value.
-func (r *slotRun) load(ctx context.Context, d *decision, profiles []*Profile) error {
-	wants := make([]Want, 0, len(profiles))
-	for _, p := range profiles {
-		wants = append(wants, r.first(d, p))
+func (r *slotRun) load(ctx context.Context, stored Reader, piece *slotPiece) error {
+	wants := make([]Want, 0, len(piece.profiles))
+	for _, p := range piece.profiles {
+		wants = append(wants, r.first(piece, p))
 	}
-	if err := r.tx.Load(ctx, wants); err != nil {
+	if err := stored.Load(ctx, wants); err != nil {
 		return err
 	}
-	for _, p := range profiles {
-		m := r.touched[p.ID]
-		m.before = d.byStates(p, m.suspects)
+	for _, p := range piece.profiles {
+		m := piece.moves[p.ID]
+		m.before = piece.byStates(p, m.suspects)
 	}
-	if err := r.move(ctx, profiles); err != nil {
+	if err := r.move(ctx, stored, piece); err != nil {
 		return err
 	}
 	wants = wants[:0]
 	var reread []*Profile
 	var names []string
-	for _, p := range profiles {
-		before := len(r.touched[p.ID].start)
-		if want := r.second(d, p); !want.empty() {
+	for _, p := range piece.profiles {
+		m := piece.moves[p.ID]
+		before := len(m.start)
+		if want := r.second(piece, p); !want.empty() {
 			wants = append(wants, want)
 		}
-		needs := &plan{}
-		for _, c := range r.touched[p.ID].start[before:] { // those who read it may be replayed
-			needs.include(r.catalog.plans[c])
-		}
-		if len(needs.names) == 0 {
+		// Those who read what has moved may be replayed.
+		if !slices.ContainsFunc(m.start[before:], func(c *Computation) bool { return len(r.catalog.plans[c].names) > 0 }) {
 			continue
 		}
-		for _, c := range r.touched[p.ID].start[:before] {
-			needs.include(r.catalog.plans[c])
+		for _, c := range m.start {
+			names = append(names, r.catalog.plans[c].names...)
 		}
 		p.history = nil
 		reread = append(reread, p)
-		names = append(names, needs.names...)
 	}
 	slices.Sort(names)
-	if err := readHistory(ctx, r.tx, reread, slices.Compact(names)); err != nil || len(wants) == 0 {
+	if err := readHistory(ctx, stored, reread, slices.Compact(names)); err != nil || len(wants) == 0 {
 		return err
 	}
-	return r.tx.Load(ctx, wants)
+	return stored.Load(ctx, wants)
 }
 
 // first is what has to be known before the states move.
-func (r *slotRun) first(d *decision, p *Profile) Want {
-	m, want := r.touched[p.ID], Want{Profile: p}
+func (r *slotRun) first(piece *slotPiece, p *Profile) Want {
+	m, want := piece.moves[p.ID], Want{Profile: p}
 	m.suspects = slices.DeleteFunc(m.suspects, func(c *Computation) bool {
 		if slices.Contains(m.start, c) {
 			return true
 		}
-		v := r.catalog.versionFor(c, p, d.running)
+		v := r.catalog.versionFor(c, p, piece.running)
 		if v == nil || !v.Pure() || v.Refresh == RefreshRealtime {
 			m.start = append(m.start, c)
 			return true
@@ -195,17 +217,17 @@ func (r *slotRun) first(d *decision, p *Profile) Want {
 
 // move moves the states to the slot, and reads the history of profiles with leaves that
 // are replayed, or whose state cannot tell what remains when something leaves it.
-func (r *slotRun) move(ctx context.Context, profiles []*Profile) error {
+func (r *slotRun) move(ctx context.Context, stored Reader, piece *slotPiece) error {
 	var names []string
 	var replayed []int64
-	byID := make(map[int64]*Profile, len(profiles))
-	for _, p := range profiles {
+	byID := make(map[int64]*Profile, len(piece.profiles))
+	for _, p := range piece.profiles {
 		byID[p.ID] = p
 		before := len(names)
-		for _, c := range r.touched[p.ID].start {
+		for _, c := range piece.moves[p.ID].start {
 			names = append(names, r.catalog.plans[c].names...)
 		}
-		for l, d := range r.touched[p.ID].deltas {
+		for l, d := range piece.moves[p.ID].deltas {
 			s := p.State(l)
 			s.Changed = true
 			s.Merge(l.Leaf, d.in)
@@ -222,7 +244,7 @@ func (r *slotRun) move(ctx context.Context, profiles []*Profile) error {
 		return nil
 	}
 	slices.Sort(names)
-	err := r.tx.History(ctx, HistoryQuery{Profiles: replayed, Names: slices.Compact(names)}, func(id int64, ev *query.Event) error {
+	err := stored.History(ctx, HistoryQuery{Profiles: replayed, Names: slices.Compact(names)}, func(id int64, ev *query.Event) error {
 		p := byID[id]
 		p.history = append(p.history, ev)
 		return nil
@@ -231,7 +253,7 @@ func (r *slotRun) move(ctx context.Context, profiles []*Profile) error {
 		return err
 	}
 	for _, id := range replayed {
-		for l, d := range r.touched[id].deltas {
+		for l, d := range piece.moves[id].deltas {
 			if d.rebuild {
 				byID[id].State(l).State = rebuilt(l, byID[id].history, Mark{Cut: r.cut, AsOf: r.slot})
 			}
@@ -241,9 +263,9 @@ func (r *slotRun) move(ctx context.Context, profiles []*Profile) error {
 }
 
 // second is what has to be known of the suspects whose value the move has changed.
-func (r *slotRun) second(d *decision, p *Profile) Want {
-	m, want := r.touched[p.ID], Want{Profile: p}
-	moved, before := d.moved(p, m.suspects, m.before)
+func (r *slotRun) second(piece *slotPiece, p *Profile) Want {
+	m, want := piece.moves[p.ID], Want{Profile: p}
+	moved, before := piece.moved(p, m.suspects, m.before)
 	m.start = append(m.start, moved...)
 	p.unmarked = make(map[int64]bool, len(moved))
 	for i, c := range moved {
@@ -270,9 +292,8 @@ func rebuilt(l *Leaf, history []*query.Event, at Mark) State {
 	return s
 }
 
-func (r *slotRun) count(p *Profile) {
+func (r *slotRun) count(p *Profile, m *moved) {
 	r.result.Profiles++
-	m := r.touched[p.ID]
 	for _, looked := range [][]*Computation{m.start, m.suspects} {
 		for _, c := range looked {
 			if t := r.tallies[c]; t != nil {
@@ -298,6 +319,14 @@ func (t *Tally) add(ch Change) {
 	default:
 		t.Exited++
 	}
+}
+
+// plus adds what another part of the run did.
+func (t *Tally) plus(o *Tally) {
+	t.Profiles += o.Profiles
+	t.Entered += o.Entered
+	t.Exited += o.Exited
+	t.Changed += o.Changed
 }
 
 // release drops what is not needed any more once the profile is saved.

@@ -12,29 +12,34 @@ import (
 
 // walk is one chunk of a backfill: a stretch of the profiles in their order.
 type walk struct {
-	tx       Tx
 	catalog  *Catalog
-	running  *Backfill
+	running  *Backfill // with the chunk done
 	now      time.Time
 	stretch  Stretch
 	profiles []*Profile
 	byID     map[int64]*Profile
 
-	brought  []*Computation           // those that it brings a version of in
-	start    []*Computation           // these, and the readers of those that did not serve before
-	everyone []*Computation           // of start: they may hold for a profile of which nothing is known
-	pure     map[*Computation]bool    // of start: they hold by the states alone
-	readers  map[int64][]*Computation // by leaf: which pure ones of start read it
-	instants map[*Version]time.Time   // that scheduled versions are evaluated as of
-	building map[string][]*Leaf       // leaves whose states are made, by event
-	tallies  []*Tally
+	brought    []*Computation           // those that it brings a version of in
+	start      []*Computation           // these, and the readers of those that did not serve before
+	everyone   []*Computation           // of start: they may hold for a profile of which nothing is known
+	pure       map[*Computation]bool    // of start: they hold by the states alone
+	readers    map[int64][]*Computation // by leaf: which pure ones of start read it
+	instants   map[*Version]time.Time   // that scheduled versions are evaluated as of
+	building   map[string][]*Leaf       // leaves whose states are made, by event
+	tallies    []*Tally
+	eventsRead int64
+	changed    []*Profile // of which anything has to be written
 }
 
-func newWalk(tx Tx, c *Catalog, running *Backfill, locked []Locked, now time.Time) *walk {
+// newWalk is the chunk that comes after what is done of the backfill.
+func newWalk(c *Catalog, done *Backfill, locked []Locked, now time.Time) *walk {
 	last := locked[len(locked)-1]
+	running := *done
+	running.At = Place{ProfileBucket(last.ID), last.ID}
+	running.Done += int64(len(locked))
 	w := &walk{
-		tx: tx, catalog: c, running: running, now: now,
-		stretch: Stretch{After: running.At, Through: Place{ProfileBucket(last.ID), last.ID}},
+		catalog: c, running: &running, now: now,
+		stretch: Stretch{After: done.At, Through: running.At},
 		byID:    make(map[int64]*Profile, len(locked)),
 		pure:    make(map[*Computation]bool), readers: make(map[int64][]*Computation),
 		instants: make(map[*Version]time.Time), building: make(map[string][]*Leaf),
@@ -45,38 +50,26 @@ func newWalk(tx Tx, c *Catalog, running *Backfill, locked []Locked, now time.Tim
 		w.profiles = append(w.profiles, p)
 		w.byID[l.ID] = p
 	}
+	w.open()
 	return w
 }
 
-func (w *walk) do(ctx context.Context) error {
-	w.open()
+// prepare reads the chunk and decides its values.
+func (w *walk) prepare(ctx context.Context, stored Reader) error {
 	needs := &plan{}
 	for _, c := range w.start {
 		needs.include(w.catalog.plans[c])
 	}
-	err := w.tx.LoadStretch(ctx, w.stretch, w.byID, Want{
+	err := stored.LoadStretch(ctx, w.stretch, w.byID, Want{
 		Events: needs.events, Computations: needs.computations, Connections: needs.connections, Traits: needs.traits,
 	})
 	if err != nil {
 		return err
 	}
-	if err := w.fold(ctx, needs.names); err != nil {
+	if err := w.fold(ctx, stored, needs.names); err != nil {
 		return err
 	}
-	// From here on the chunk's profiles are served by the new versions.
-	w.running.At = w.stretch.Through
-	w.running.Done += int64(len(w.profiles))
-	concerned, err := w.settle(ctx)
-	if err != nil {
-		return err
-	}
-	if err := w.tx.Save(ctx, w.catalog, concerned); err != nil {
-		return err
-	}
-	if err := w.tx.SetBackfill(ctx, w.running, w.tallies, w.now); err != nil {
-		return err
-	}
-	return w.tx.Enqueue(ctx, concerned, w.now)
+	return w.settle(ctx, stored)
 }
 
 // open finds out what is brought in.
@@ -118,20 +111,20 @@ func (w *walk) open() {
 // fold reads the chunk's events and adds them to the states of the new leaves, which
 // hold what has come since the start of the backfill already. replayed are the events of
 // leaves that are replayed.
-func (w *walk) fold(ctx context.Context, replayed []string) error {
+func (w *walk) fold(ctx context.Context, stored Reader, replayed []string) error {
 	q := w.reads(replayed)
 	if len(q.Names) == 0 {
 		return nil
 	}
 	last, p := int64(0), (*Profile)(nil) // events of a profile mostly come together
-	return w.tx.HistoryOf(ctx, w.stretch, q, func(id int64, ev *query.Event) error {
+	return stored.HistoryOf(ctx, w.stretch, q, func(id int64, ev *query.Event) error {
 		if id != last {
 			last, p = id, w.byID[id]
 		}
 		if p == nil {
 			return nil // younger than the walk
 		}
-		w.running.EventsRead++
+		w.eventsRead++
 		if slices.Contains(replayed, ev.Name) {
 			kept := *ev
 			kept.Properties, kept.Context = slices.Clone(ev.Properties), slices.Clone(ev.Context)
@@ -191,13 +184,13 @@ func (w *walk) reads(replayed []string) Reading {
 }
 
 // settle decides the values of the profiles that the new versions may hold something
-// for, and returns those of which anything has to be written.
-func (w *walk) settle(ctx context.Context) ([]*Profile, error) {
+// for: from here on they are served by these.
+func (w *walk) settle(ctx context.Context, stored Reader) error {
 	d := &decision{
 		catalog: w.catalog, running: w.running, now: w.now, cause: CauseBackfill,
 		instants: w.instants, walks: true, replayAll: true,
 	}
-	var changed, concerned []*Profile
+	var concerned []*Profile
 	starts := make(map[int64][]*Computation)
 	for _, p := range w.profiles {
 		if start := w.concern(d, p); len(start) > 0 {
@@ -205,11 +198,11 @@ func (w *walk) settle(ctx context.Context) ([]*Profile, error) {
 			starts[p.ID] = start
 		}
 		if len(p.groups) > 0 || starts[p.ID] != nil {
-			changed = append(changed, p)
+			w.changed = append(w.changed, p)
 		}
 	}
-	if err := w.tx.Links(ctx, w.stretch, len(w.profiles), concerned); err != nil {
-		return nil, err
+	if err := stored.Links(ctx, w.stretch, len(w.profiles), concerned); err != nil {
+		return err
 	}
 	for _, p := range concerned {
 		d.settle(p, starts[p.ID])
@@ -231,7 +224,7 @@ func (w *walk) settle(ctx context.Context) ([]*Profile, error) {
 			}
 		}
 	}
-	return changed, nil
+	return nil
 }
 
 // concern is which computations have to be evaluated for a profile: a pure one only if

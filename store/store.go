@@ -161,6 +161,29 @@ var (
 	_ engine.Repository = (*Store)(nil)
 )
 
+// besideWait is how long Beside waits for a connection; a new one takes milliseconds.
+const besideWait = time.Second
+
+// Beside implements engine.Tx. A transaction that waits for a second connection while
+// others with one do the same would never get it, so it does not wait for those.
+func (t *tx) Beside(ctx context.Context) (engine.Reader, func(), error) {
+	pool := t.store.pool
+	if use := pool.Stat(); use.AcquiredConns() >= use.MaxConns() {
+		return nil, nil, nil
+	}
+	wait, cancel := context.WithTimeout(ctx, besideWait)
+	defer cancel()
+	other, err := pool.BeginTx(wait, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		if ctx.Err() == nil && errors.Is(wait.Err(), context.DeadlineExceeded) {
+			return nil, nil, nil
+		}
+		return nil, nil, fmt.Errorf("open a second connection: %w", err)
+	}
+	release := func() { _ = other.Rollback(context.WithoutCancel(ctx)) } // nothing was written
+	return &tx{Tx: other, store: t.store}, release, nil
+}
+
 // ShareGate implements engine.Tx.
 func (t *tx) ShareGate(ctx context.Context) error {
 	_, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, int64(gateLock))
