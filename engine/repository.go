@@ -168,6 +168,9 @@ type Reader interface {
 	// HistoryOf reads events of the profiles of a stretch, in any order. The event is the
 	// same one at each call.
 	HistoryOf(ctx context.Context, s Stretch, r Reading, yield func(profileID int64, e *query.Event) error) error
+	// Count counts events of the profiles of a stretch, for each counting; all is how many any of
+	// them may have counted. Profiles without such events are left out.
+	Count(ctx context.Context, s Stretch, countings []Counting, yield func(profileID, all int64, n []int64)) error
 	// Links reads the external ids of some of all the profiles of a stretch.
 	Links(ctx context.Context, s Stretch, all int, some []*Profile) error
 }
@@ -245,6 +248,13 @@ type Reading struct {
 	Since                       time.Time // stamped at or after; zero: all
 	UpTo                        int64     // arrived up to this one
 	Properties, Context, Source bool
+}
+
+// Counting selects events of one name that are merely counted.
+type Counting struct {
+	Name        string
+	From, To    time.Time // stamped between these, both included; zero: open
+	After, UpTo int64     // arrived after one place and up to another
 }
 
 // Span is a stretch of the event log: the events of some names that are stamped between

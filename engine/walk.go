@@ -116,6 +116,9 @@ func (w *walk) fold(ctx context.Context, stored Reader, replayed []string) error
 	if len(q.Names) == 0 {
 		return nil
 	}
+	if leaves := w.counted(); len(leaves) > 0 && len(replayed) == 0 {
+		return w.count(ctx, stored, leaves)
+	}
 	last, p := int64(0), (*Profile)(nil) // events of a profile mostly come together
 	return stored.HistoryOf(ctx, w.stretch, q, func(id int64, ev *query.Event) error {
 		if id != last {

@@ -52,6 +52,12 @@ func (l *Leaf) Match(e *Event) bool {
 	return e.Name == l.Event && l.stream.stages[0].keeps(scope{event: e})
 }
 
+// Everything says whether the leaf takes every event of its name that is in its window.
+func (l *Leaf) Everything() bool {
+	first := l.stream.stages[0]
+	return l.Foldable && len(first.where) == 0 && len(first.excluded) == 0
+}
+
 // Values are what the reducer takes from an event that matches: nulls dropped,
 // arrays under "$" flattened; numbers for sum, avg, min and max, and for mode as
 // number; texts for unique, mode, and min and max as string; any value for first

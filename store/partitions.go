@@ -179,3 +179,10 @@ func (s *Store) numbers(ctx context.Context, q querier, names []string) ([]int64
 	}
 	return ids, nil
 }
+
+// number is the number of an event's name as far as this process knows, else 0.
+func (s *Store) number(name string) int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.nameIDs[name]
+}
