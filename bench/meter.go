@@ -19,13 +19,15 @@ type meter struct {
 	waited  map[string]time.Duration // by statement
 	all     time.Duration            // of what is watched, in all workers together
 	active  int                      // how many are watched now; other statements do not count
+	within  int                      // statements that run now
+	overlap bool                     // more of them ran at once than were watched: waiting is counted twice
 	retries int                      // transactions that were begun anew
 }
 
 func (m *meter) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.waited, m.all, m.retries = make(map[string]time.Duration), 0, 0
+	m.waited, m.all, m.retries, m.overlap = make(map[string]time.Duration), 0, 0, false
 }
 
 // watch runs f and counts its time as time of the product.
@@ -68,7 +70,11 @@ func (m *meter) phases(name, per string, n int) Phases {
 		}
 		p.Spent = append(p.Spent, phase(statement, d))
 	}
-	p.Spent = append(p.Spent, phase("the engine itself", rest))
+	itself := "the engine itself"
+	if rest < 0 || m.overlap {
+		itself += ", less what ran at the same time"
+	}
+	p.Spent = append(p.Spent, phase(itself, rest))
 	slices.SortFunc(p.Spent, func(a, b Phase) int { return cmp.Compare(b.Micros, a.Micros) })
 	p.Spent = append(p.Spent, phase("other statements", small))
 	return p
@@ -77,6 +83,7 @@ func (m *meter) phases(name, per string, n int) Phases {
 func (m *meter) add(statement string, d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.within--
 	if m.active == 0 {
 		return
 	}
@@ -95,7 +102,11 @@ type mark struct {
 
 type markKey struct{}
 
-func begin(ctx context.Context, statements ...string) context.Context {
+func (m *meter) begin(ctx context.Context, statements ...string) context.Context {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.within++
+	m.overlap = m.overlap || m.active > 0 && m.within > m.active
 	return context.WithValue(ctx, markKey{}, &mark{statements, time.Now()})
 }
 
@@ -107,7 +118,7 @@ func (m *meter) end(ctx context.Context) {
 
 // TraceQueryStart implements pgx.QueryTracer.
 func (m *meter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
-	return begin(ctx, label(q.SQL))
+	return m.begin(ctx, label(q.SQL))
 }
 
 // TraceQueryEnd implements pgx.QueryTracer.
@@ -126,7 +137,7 @@ func (m *meter) TraceBatchStart(ctx context.Context, _ *pgx.Conn, b pgx.TraceBat
 			statements = append(statements, text)
 		}
 	}
-	return begin(ctx, statements...)
+	return m.begin(ctx, statements...)
 }
 
 // TraceBatchQuery implements pgx.BatchTracer.
@@ -137,7 +148,7 @@ func (m *meter) TraceBatchEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatch
 
 // TraceCopyFromStart implements pgx.CopyFromTracer.
 func (m *meter) TraceCopyFromStart(ctx context.Context, _ *pgx.Conn, c pgx.TraceCopyFromStartData) context.Context {
-	return begin(ctx, "copy "+c.TableName[len(c.TableName)-1])
+	return m.begin(ctx, "copy "+c.TableName[len(c.TableName)-1])
 }
 
 // TraceCopyFromEnd implements pgx.CopyFromTracer.

@@ -119,7 +119,7 @@ func (d *decision) change(p *Profile, v *Version, value query.Value) bool {
 		return false
 	}
 	cause := d.causeOf(v)
-	p.values[c.ID] = &Held{Value: value, Since: d.now, Cause: cause, Changed: true, New: held == nil || held.New}
+	p.SetHeld(c.ID, Held{Value: value, Since: d.now, Cause: cause, Changed: true, New: held == nil || held.New})
 	p.Changes = append(p.Changes, Change{Computation: c, Value: value, At: d.now, Cause: cause})
 	reason := d.reason(v, value)
 	for _, conn := range c.Connections {

@@ -142,7 +142,7 @@ func (in *ingestion) second(d *decision, w *work) Want {
 		if plan := in.catalog.plans[c]; !plan.alone {
 			want.add(plan)
 		} else if !w.joined {
-			w.values[c.ID] = &Held{Value: before[i]}
+			w.SetHeld(c.ID, Held{Value: before[i]})
 			want.addConnections(c.Connections)
 		}
 	}

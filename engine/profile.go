@@ -20,7 +20,7 @@ type Profile struct {
 	swept  bool // all that was wanted of it was read in one go: what is not here is not stored
 
 	traits  map[string]query.Value
-	groups  map[string]*stateGroup     // states of leaves, by event
+	groups  []*stateGroup              // states of leaves, ascending by event
 	values  map[int64]*Held            // by computation
 	told    map[int64]map[string]*Told // by connection, by id combination
 	stale   map[int64]bool             // leaves whose stored answer may not hold any more
@@ -83,10 +83,7 @@ type fanoutKey struct {
 
 // NewProfile is the working copy of a profile of which nothing is loaded yet.
 func NewProfile(id int64, links []identity.Link) *Profile {
-	return &Profile{
-		ID: id, Bucket: ProfileBucket(id), Links: links,
-		groups: make(map[string]*stateGroup), values: make(map[int64]*Held),
-	}
+	return &Profile{ID: id, Bucket: ProfileBucket(id), Links: links}
 }
 
 // SetTrait notes a stored trait.
@@ -97,8 +94,13 @@ func (p *Profile) SetTrait(key string, v query.Value) {
 	p.traits[key] = v
 }
 
-// SetHeld notes a stored value.
-func (p *Profile) SetHeld(computationID int64, h Held) { p.values[computationID] = &h }
+// SetHeld notes a value.
+func (p *Profile) SetHeld(computationID int64, h Held) {
+	if p.values == nil {
+		p.values = make(map[int64]*Held)
+	}
+	p.values[computationID] = &h
+}
 
 // SetTold notes a line of the ledger.
 func (p *Profile) SetTold(connectionID int64, ids string, t Told) {

@@ -273,7 +273,7 @@ func (r *slotRun) second(piece *slotPiece, p *Profile) Want {
 		if plan := r.catalog.plans[c]; !plan.alone {
 			want.add(plan)
 		} else {
-			p.values[c.ID] = &Held{Value: before[i]}
+			p.SetHeld(c.ID, Held{Value: before[i]})
 			want.addConnections(c.Connections)
 		}
 	}

@@ -58,4 +58,4 @@ func (d *decision) moved(p *Profile, computations []*Computation, before []query
 }
 
 // loaded tells whether the states of the leaves over an event have been read.
-func (p *Profile) loaded(event string) bool { return p.groups[event] != nil }
+func (p *Profile) loaded(event string) bool { return p.group(event) != nil }

@@ -28,6 +28,7 @@ type walk struct {
 	building   map[string][]*Leaf       // leaves whose states are made, by event
 	tallies    []*Tally
 	eventsRead int64
+	leaves     []int64    // of the profile that is looked at
 	changed    []*Profile // of which anything has to be written
 }
 
@@ -239,13 +240,17 @@ func (w *walk) concern(d *decision, p *Profile) []*Computation {
 			start = appendNew(start, c)
 		}
 	}
+	w.leaves = w.leaves[:0] // noted first, because evaluating opens more
 	for _, g := range p.groups {
-		for leaf := range g.stored {
-			start = w.suspect(d, p, leaf, start)
+		for _, s := range g.stored {
+			w.leaves = append(w.leaves, s.leaf)
 		}
-		for leaf := range g.open {
-			start = w.suspect(d, p, leaf, start)
+		for _, s := range g.open {
+			w.leaves = append(w.leaves, s.Leaf.ID)
 		}
+	}
+	for _, leaf := range w.leaves {
+		start = w.suspect(d, p, leaf, start)
 	}
 	return start
 }
