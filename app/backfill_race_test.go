@@ -43,7 +43,7 @@ func TestEndsOnlyWhatHasEnded(t *testing.T) {
 		}
 	}
 	l.says("kim", `{"plan":"pro"}`, "lee", `{"plan":"pro"}`)
-	l.app.Engine.SetChunk(1000)
+	l.app.Engine.SetChunk(1000, 1)
 
 	l.defines(audience("pros", "trait('plan') = 'pro'", to("one", "", "")))
 	begin()

@@ -60,7 +60,7 @@ func (l *life) restart(without ...string) {
 		l.Fatal(err)
 	}
 	l.Cleanup(l.app.Close)
-	l.app.Engine.SetChunk(3)
+	l.app.Engine.SetChunk(3, 1)
 }
 
 func (l *life) pass(d time.Duration) {

@@ -34,7 +34,7 @@ func TestRetellingsAmongCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(a.Close)
-		a.Engine.SetChunk(4)
+		a.Engine.SetChunk(4, 1)
 		return a
 	}
 	a, b := process(), process()
