@@ -7,7 +7,6 @@ import (
 
 	"muster/app"
 	"muster/identity"
-	"muster/store"
 )
 
 func (a *API) person(r *request) (any, error) {
@@ -75,22 +74,28 @@ func (a *API) regulate(r *request) (any, error) {
 		return nil, err
 	}
 	done := regulated{Type: body.Type, Status: "FINISHED"}
-	var s store.Suppression
-	switch body.Type {
-	case suppressOnly:
-		s, err = app.Suppress(r.Context(), a.store, ids, a.cfg.Now)
+	if body.Type == suppressOnly || body.Type == suppressWithDelete {
+		// Each of them is somebody, and can be taken off the list alone.
+		s, err := app.SuppressEach(r.Context(), a.store, ids, a.cfg.Now)
+		if err != nil {
+			return nil, err
+		}
 		done.Profiles, done.IDs, done.Suppressed = s.Profiles, s.IDs, s.Changed
-	case unsuppress:
-		s, err = app.Unsuppress(r.Context(), a.store, ids, a.cfg.Now)
-		done.Profiles, done.IDs, done.Suppressed = s.Profiles, s.IDs, s.Changed
-	default:
-		var f app.Forgotten
-		f, err = app.Forget(r.Context(), a.store, ids, body.Type == deleteOnly, a.cfg.Now)
-		done.Profiles, done.IDs, done.Suppressed = len(f.Profiles), int(f.IDs), f.Suppressed
-		done.Events, done.Traits, done.Values, done.Messages = f.Events, f.Traits, f.Values, f.Messages
 	}
-	if err != nil {
-		return nil, err
+	switch body.Type {
+	case unsuppress:
+		s, err := app.Unsuppress(r.Context(), a.store, ids, a.cfg.Now)
+		if err != nil {
+			return nil, err
+		}
+		done.Profiles, done.IDs, done.Suppressed = s.Profiles, s.IDs, s.Changed
+	case suppressWithDelete, deleteOnly:
+		f, err := app.Forget(r.Context(), a.store, ids, true, a.cfg.Now) // they are suppressed already, or are not to be
+		if err != nil {
+			return nil, err
+		}
+		done.Profiles, done.IDs = len(f.Profiles), int(f.IDs)
+		done.Events, done.Traits, done.Values, done.Messages = f.Events, f.Traits, f.Values, f.Messages
 	}
 	return map[string]any{"regulation": done}, nil
 }

@@ -13,7 +13,16 @@ import (
 // sure of it: once all processes know, it looks again, for ids that calls have brought to
 // the profiles meanwhile. It therefore takes two seconds.
 func Suppress(ctx context.Context, s *store.Store, ids []identity.ID, now func() time.Time) (store.Suppression, error) {
-	first, err := s.Suppress(ctx, ids, now())
+	return twice(ctx, func() (store.Suppression, error) { return s.Suppress(ctx, ids, now()) })
+}
+
+// SuppressEach is Suppress for many people at once, see store.Store.SuppressEach.
+func SuppressEach(ctx context.Context, s *store.Store, ids []identity.ID, now func() time.Time) (store.Suppression, error) {
+	return twice(ctx, func() (store.Suppression, error) { return s.SuppressEach(ctx, ids, now()) })
+}
+
+func twice(ctx context.Context, suppress func() (store.Suppression, error)) (store.Suppression, error) {
+	first, err := suppress()
 	if err != nil {
 		return first, err
 	}
@@ -22,7 +31,7 @@ func Suppress(ctx context.Context, s *store.Store, ids []identity.ID, now func()
 		return first, ctx.Err()
 	case <-time.After(2 * store.SuppressionSeen):
 	}
-	second, err := s.Suppress(ctx, ids, now())
+	second, err := suppress()
 	second.Changed += first.Changed
 	return second, err
 }
