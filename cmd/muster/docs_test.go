@@ -60,6 +60,7 @@ var runElsewhere = map[string]string{
 	"muster demo --keep":       "TestDemo",
 	"go install ./cmd/muster":  "TestKill",
 	"go test ./...":            "this run",
+	"muster doctor":            "TestDoctor; the databases of tests trade safety for speed, which it finds",
 	".ci/run":                  "what runs this",
 }
 
