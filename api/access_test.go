@@ -97,3 +97,24 @@ func TestRate(t *testing.T) {
 		}
 	}
 }
+
+// Without the database the APIs say so, and nothing of how it is reached.
+func TestDatabaseIsGone(t *testing.T) {
+	w := newWorld(t)
+	if status, _ := w.call(t, w.read, "GET", "/api/v1/runs", ""); status != http.StatusOK {
+		t.Fatalf("with the database: %d", status)
+	}
+	w.store.Close()
+	if status, answer := w.call(t, w.read, "GET", "/api/v1/runs", ""); status != http.StatusInternalServerError || strings.Contains(in(answer["errors"].([]any)[0], "message").(string), "pool") {
+		t.Errorf("a known token is answered %d: %v", status, answer)
+	}
+	w.wait(2 * time.Second)
+	for _, path := range []string{"/api/v1/runs", users + "user_id:u/traits"} {
+		if status, answer := w.call(t, w.read, "GET", path, ""); status != http.StatusServiceUnavailable {
+			t.Errorf("%s is answered %d: %v", path, status, answer)
+		}
+	}
+	if strings.Contains(w.log.String(), w.read) {
+		t.Errorf("the log shows the token:\n%s", w.log.String())
+	}
+}
