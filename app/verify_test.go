@@ -201,12 +201,18 @@ func (l *lab) define(t *testing.T, defs ...engine.Definition) {
 // and a1+u1 is a visitor who says who he is.
 func (l *lab) ingest(t *testing.T, now time.Time, calls ...string) {
 	t.Helper()
+	l.ingestAt(t, now, now, calls...)
+}
+
+// ingestAt takes calls that are stamped otherwise than they are received.
+func (l *lab) ingestAt(t *testing.T, now, stamped time.Time, calls ...string) {
+	t.Helper()
 	var batch []engine.Received
 	for _, text := range calls {
 		fields := strings.Fields(text)
 		l.messages++
 		c := &event.Call{
-			Type: event.Track, MessageID: fmt.Sprint("m", l.messages), Event: fields[1], Timestamp: now, ReceivedAt: now,
+			Type: event.Track, MessageID: fmt.Sprint("m", l.messages), Event: fields[1], Timestamp: stamped, ReceivedAt: now,
 			Properties: jsontext.Value(`{"price":` + fields[2] + `}`),
 		}
 		for id := range strings.SplitSeq(fields[0], "+") {

@@ -102,10 +102,11 @@ func (r *Reach) include(v *Version, asOf time.Time, marks map[int64]Mark) {
 		since := l.Since
 		switch {
 		case l.Window != nil:
-			if mark, ok := marks[l.ID]; ok && mark.AsOf.Before(asOf) {
-				asOf = mark.AsOf
+			at := asOf
+			if mark, ok := marks[l.ID]; ok && mark.AsOf.Before(at) {
+				at = mark.AsOf
 			}
-			since = asOf.Add(-l.Window.Far)
+			since = at.Add(-l.Window.Far)
 		case l.Foldable && v.Refresh != RefreshRealtime:
 			continue // its states remember
 		case since.IsZero():
