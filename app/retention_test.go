@@ -137,6 +137,8 @@ func TestVerifyComparesOnTopOfWhatIsRemembered(t *testing.T) {
 	plan, err := app.Plan(t.Context(), l.app.Store, engine.Desired{Definitions: []engine.Definition{
 		{Key: "ever", Kind: query.Trait, Query: "event('Bought').max(property('price'))", IncludeHistorical: true},
 		{Key: "of_late", Kind: query.Trait, Query: "event('Bought').within(7 days).count()", IncludeHistorical: true},
+		{Key: "spent", Kind: query.Trait, Query: "event('Bought').sum(property('price'))", IncludeHistorical: true}, // as it is
+		{Key: "keeps_a_chain", Kind: query.Audience, Query: "event('Bought').sum(property('price')) >= 2", IncludeHistorical: true},
 		{Key: "from_now_on", Kind: query.Trait, Query: "event('Bought').min(property('price'))"},
 	}}, nil, 0, now)
 	if err != nil {

@@ -190,9 +190,9 @@ func (c *Catalog) propose(def Definition, reads func(key string) []string, now t
 		comp.Status = Disabled
 	}
 	p := &proposal{computation: comp, connections: connections, warnings: diagnostics, old: old}
-	p.warnings = append(p.warnings, c.kept(compiled, comp, now)...)
 	p.version = &Version{Computation: comp, Number: 1, Definition: compiled, Schedule: def.Schedule, Refresh: def.Refresh}
 	if old == nil {
+		p.warnings = append(p.warnings, c.kept(compiled, comp, now)...)
 		return p, nil
 	}
 	if err := old.admits(def); err != nil {
@@ -215,6 +215,9 @@ func (c *Catalog) propose(def Definition, reads func(key string) []string, now t
 	}
 	if (p.version != nil || turned) && old.Next != nil && old.Next.BackfillID != 0 {
 		return nil, &DefinitionError{Key: def.Key, Message: "it is locked while its backfill is under way; try again when that is complete"}
+	}
+	if p.version != nil {
+		p.warnings = append(p.warnings, c.kept(compiled, comp, now)...)
 	}
 	return p, nil
 }

@@ -132,6 +132,17 @@ func (r *Reach) rest(v *Version, now time.Time) {
 // old events have been dropped.
 const CodeKept = "events_dropped"
 
+// remembers tells whether states are kept of a chain without a window, which a new version
+// that reads it takes over.
+func (c *Catalog) remembers(chain string, since time.Time) bool {
+	for _, use := range c.leaves {
+		if l := use.leaf; l.Text == chain && l.Live() && l.Built && l.SinceSeq == 0 && l.Since.Equal(since) {
+			return true
+		}
+	}
+	return false
+}
+
 // kept warns of a definition that is to be computed from events that are no longer there.
 func (c *Catalog) kept(d *query.Definition, comp *Computation, now time.Time) query.Diagnostics {
 	since := c.Kept.Since
@@ -149,7 +160,7 @@ func (c *Catalog) kept(d *query.Definition, comp *Computation, now time.Time) qu
 				from = far
 			}
 		}
-		if !from.Before(since) {
+		if !from.Before(since) || l.Window == nil && c.remembers(l.Text, floor) {
 			continue
 		}
 		text, _, _ := strings.Cut(d.Text(), "\n")
