@@ -273,8 +273,8 @@ func TestRates(t *testing.T) {
 // Proxies on this machine are believed, unless others are named, or none.
 func TestProxies(t *testing.T) {
 	for text, want := range map[string]string{
-		"listen: a:1":                         "[127.0.0.0/8 ::1/128]",
-		"trusted_proxies: []":                 "[]",
+		"listen: a:1":                           "[127.0.0.0/8 ::1/128]",
+		"trusted_proxies: []":                   "[]",
 		"trusted_proxies: [10.1.2.3, fd00::/8]": "[10.1.2.3/32 fd00::/8]",
 	} {
 		if got := fmt.Sprint(mustParse(t, text).Proxies()); got != want {
