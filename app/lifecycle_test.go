@@ -566,3 +566,49 @@ func TestDestinationComesBack(t *testing.T) {
 	})
 	l.want("in Mixpanel", l.property("two", "kim", "pros")+" "+l.property("two", "max", "pros")+" "+l.property("two", "lee", "pros"), "true true (none)")
 }
+
+// What resyncs and cleanups say of suppressed people is withheld, and follows when they are
+// taken back.
+func TestRetellingsOfSuppressedPeopleFollow(t *testing.T) {
+	l := newLife(t)
+	l.want("refused", l.defines(
+		audience("unsets", "trait('plan') = 'pro'", to("one", "", engine.CleanupUnset)),
+		audience("exits", "trait('plan') = 'pro'", to("one", engine.EmitBoth, engine.CleanupExit)),
+		audience("again", "trait('plan') = 'pro'", to("one", "", ""), to("two", engine.EmitTrack, "")),
+	), "")
+	l.settle()
+	l.says("kim", `{"plan":"pro"}`, "lee", `{"plan":"pro"}`)
+	l.settle()
+	kim := []identity.ID{{Type: identity.UserID, Value: "kim"}}
+	if _, err := l.store.Suppress(t.Context(), kim, l.now); err != nil {
+		t.Fatal(err)
+	}
+	l.pass(time.Hour)
+	for _, key := range []string{"unsets", "exits"} {
+		if found, err := app.Remove(t.Context(), l.store, key, l.now); err != nil || !found {
+			t.Fatal(found, err)
+		}
+	}
+	if n, err := l.app.Engine.Resync(t.Context(), "again", "", l.now); err != nil || n != 2 {
+		t.Fatal(n, err)
+	}
+	l.settle()
+	entered := func(user string) (n int) {
+		for _, e := range l.fake.Activity("two", user) {
+			if e.Name == "Audience Entered" {
+				n++
+			}
+		}
+		return n
+	}
+	held := func(user string) string {
+		return fmt.Sprint(l.property("one", user, "unsets"), " ", l.property("one", user, "exits"), " ", entered(user))
+	}
+	l.want("lee", held("lee"), "(none) false 2")
+	l.want("kim, suppressed", held("kim"), "true true 1")
+	if _, err := app.Unsuppress(t.Context(), l.store, kim, func() time.Time { return l.now }); err != nil {
+		t.Fatal(err)
+	}
+	l.settle()
+	l.want("kim, taken back", held("kim"), "(none) false 2")
+}

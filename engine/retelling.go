@@ -191,7 +191,8 @@ func (e *Engine) endRetelling(ctx context.Context, tx Tx, id int64, now time.Tim
 	return r, tx.SetRetelling(ctx, r, true, now)
 }
 
-// retellTo tells profiles, and notes the progress.
+// retellTo tells profiles, and notes the progress. Those that are suppressed are told like all
+// others: delivery withholds it, and what is withheld follows when they are taken back.
 func (e *Engine) retellTo(ctx context.Context, tx Tx, c *Catalog, r *Retelling, ids []int64, now time.Time) error {
 	locked, err := tx.LockProfiles(ctx, ids)
 	if err != nil {
@@ -201,9 +202,6 @@ func (e *Engine) retellTo(ctx context.Context, tx Tx, c *Catalog, r *Retelling, 
 	var profiles []*Profile
 	var wants []Want
 	for _, l := range locked {
-		if l.Suppressed {
-			continue
-		}
 		p := NewProfile(int64(l.ID), l.Links)
 		profiles = append(profiles, p)
 		wants = append(wants, Want{Profile: p, Computations: []*Computation{conn.Computation}, Connections: []*Connection{conn}})

@@ -124,6 +124,7 @@ type circumstances struct {
 	ip        []byte // a string, or 0 when the call asks not to locate it
 	inactive  bool   // context.active is false: "Last Seen" must not move
 	computed  bool   // context.personas is there: an audience or trait of the engine
+	cleanup   bool   // what it was told is taken back
 }
 
 // contextPaths are the plain facts: where they stand in the context.
@@ -159,6 +160,7 @@ func (c *circumstances) readContext(text []byte) (ok bool) {
 			c.inactive = string(m.value) == "false"
 		case "personas":
 			c.computed = isObject(m.value)
+			c.cleanup = string(pick(m.value, "reason")) == `"cleanup"`
 		case "userAgent":
 			userAgent = filledString(m.value)
 		case "library":

@@ -65,6 +65,10 @@ func (d *draft) fill(now time.Time) error {
 		if !d.context.readContext(d.call.Context) {
 			return malformed("context")
 		}
+		// Taking properties back is nobody's action, whatever the settings say.
+		if d.computedTouch && d.context.computed && !d.context.cleanup {
+			d.context.inactive = false
+		}
 	}
 	switch d.call.Type {
 	case event.Track:

@@ -24,6 +24,8 @@ type Mapper struct {
 	allTraits   bool
 	legacySuper bool
 
+	computedTouch bool // computed calls move "Last Seen"
+
 	peopleProperties map[string]bool
 	superProperties  map[string]bool
 	eventIncrements  map[string]bool // lower case
@@ -50,6 +52,8 @@ func NewMapper(s Settings) (*Mapper, error) {
 		people:      orTrue(s.People),
 		allTraits:   orTrue(s.SetAllTraitsByDefault),
 		legacySuper: s.LegacySuperProperties,
+
+		computedTouch: s.ComputedCallsTouchProfile,
 
 		peopleProperties: setOf(s.PeopleProperties),
 		superProperties:  setOf(s.SuperProperties),

@@ -70,8 +70,8 @@ type Settings struct {
 	ProjectID string `json:"project_id,omitempty" yaml:"project_id,omitempty"`
 	// InsertIDNamespace is a UUID, default [DefaultInsertIDNamespace].
 	InsertIDNamespace string `json:"insert_id_namespace,omitempty" yaml:"insert_id_namespace,omitempty"`
-	// ComputedCallsTouchProfile is read by the engine: true lets computed calls move
-	// "Last Seen" and the place of a profile.
+	// ComputedCallsTouchProfile lets computed calls move the "Last Seen" of a profile, as what
+	// people do themselves does. Cleanups never do, and nothing computed moves the place.
 	ComputedCallsTouchProfile bool `json:"computed_calls_touch_profile,omitempty" yaml:"computed_calls_touch_profile,omitempty"`
 
 	// Limits of one request: records (2,000 events, 200 profiles) and bytes before
