@@ -10,6 +10,7 @@ import (
 
 	"github.com/golang-migrate/migrate/v4/source"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // prepareSQL makes the schema and the two tables that tell which migrations are
@@ -55,6 +56,15 @@ func prepare(ctx context.Context, config *pgx.ConnConfig) error {
 			return err
 		})
 	})
+}
+
+// connection reads an address, in which settings of a pool are passed over.
+func connection(dsn string) (*pgx.ConnConfig, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return config.ConnConfig, nil
 }
 
 // session runs f with a connection of its own.

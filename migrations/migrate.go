@@ -119,7 +119,7 @@ func open(ctx context.Context, dsn string, files fs.FS) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := pgx.ParseConfig(dsn)
+	config, err := connection(dsn)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,11 @@ const readerTries = 5
 // present user its member, as far as that is not so yet. The error is a *ReaderError where
 // the user may not, as is usual with a PostgreSQL that others run.
 func GrantReader(ctx context.Context, dsn string) (err error) {
-	conn, err := pgx.Connect(ctx, dsn)
+	config, err := connection(dsn)
+	if err != nil {
+		return fmt.Errorf("make the role %s: %w", Reader, err)
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return fmt.Errorf("make the role %s: %w", Reader, err)
 	}

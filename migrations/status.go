@@ -34,7 +34,7 @@ func Status(ctx context.Context, dsn string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	config, err := pgx.ParseConfig(dsn)
+	config, err := connection(dsn)
 	if err != nil {
 		return State{}, err
 	}

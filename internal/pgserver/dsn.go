@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // socketDSN writes a connection string that pgx and libpq read alike. The host
@@ -33,7 +34,12 @@ func shellQuote(s string) string {
 
 // serverVersion connects once and returns the version the server tells.
 func serverVersion(ctx context.Context, dsn string) (string, error) {
-	conn, err := pgx.Connect(ctx, dsn)
+	// An address may also say how large the pool is to be, which is nothing for the server.
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return "", err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
 		return "", err
 	}
