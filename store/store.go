@@ -69,6 +69,7 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		config.MaxConns = max(config.MaxConns, defaultConnections)
 	}
 	config.ConnConfig.RuntimeParams["search_path"] = migrations.Schema
+	config.ConnConfig.DialFunc = dialer.DialContext
 	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
 		// Times come back in UTC, whatever the zone of this machine.
 		c.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})
