@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"muster/event"
@@ -27,6 +28,7 @@ type CollectorConfig struct {
 	MaxCalls int           // calls taken but not yet stored; default 20,000
 	MaxBytes int           // their request bodies together; default 64 MiB
 	Drain    time.Duration // how long Run stores what is left when it ends; default 30 s
+	Patience time.Duration // how long a group may take before it counts as stalled; default 10 s
 	Log      *slog.Logger  // nil means none
 }
 
@@ -38,6 +40,7 @@ type Collector struct {
 	cfg     CollectorConfig
 	divider *Divider
 	lanes   []chan *submission
+	stalled atomic.Int64 // groups that take longer than Patience
 
 	mu     sync.Mutex // guards the rest
 	calls  int        // taken but not yet stored
@@ -65,6 +68,7 @@ func NewCollector(sink Sink, cfg CollectorConfig) *Collector {
 	cfg.MaxCalls = cmp.Or(cfg.MaxCalls, 20_000)
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 64<<20)
 	cfg.Drain = cmp.Or(cfg.Drain, 30*time.Second)
+	cfg.Patience = cmp.Or(cfg.Patience, 10*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	c := &Collector{sink: sink, cfg: cfg, divider: NewDivider(cfg.Lanes)}
 	for range cfg.Lanes {
@@ -100,6 +104,10 @@ func (c *Collector) Backlog() int {
 	defer c.mu.Unlock()
 	return c.calls
 }
+
+// Stalled tells whether storing takes too long at present: because the database does not
+// go on, or somebody holds a lock that storing needs.
+func (c *Collector) Stalled() bool { return c.stalled.Load() > 0 }
 
 // enqueue takes s unless the collector is full. One that is empty takes anything:
 // else a request larger than the limits could never succeed.
@@ -219,7 +227,14 @@ func (c *Collector) storeGroup(ctx context.Context, group []*submission) {
 			items = append(items, s.items...)
 		}
 	}
+	patience := time.AfterFunc(c.cfg.Patience, func() {
+		c.stalled.Add(1)
+		c.cfg.Log.Warn("storing calls takes long; does the database answer, and does somebody hold a lock?", "calls", len(items), "longer than", c.cfg.Patience)
+	})
 	results, err := store(ctx, c.sink, items)
+	if ranOut := !patience.Stop(); ranOut {
+		c.stalled.Add(-1)
+	}
 	if err != nil {
 		c.cfg.Log.Error("calls could not be stored", "calls", len(items), "requests", len(group), "error", err)
 	}

@@ -274,6 +274,33 @@ func TestSlowSinkIsNotWaitedForForever(t *testing.T) {
 	}
 }
 
+func TestStalledWhileStoringTakesLong(t *testing.T) {
+	m := &memory{gate: make(chan struct{})}
+	c, _ := running(t, m, CollectorConfig{Patience: 50 * time.Millisecond})
+	stored := make(chan error)
+	go func() {
+		_, err := c.Submit(t.Context(), []Item{item(1, "a")}, 10)
+		stored <- err
+	}()
+	until := func(stalled bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); c.Stalled() != stalled; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("stalled is not %t", stalled)
+			}
+		}
+	}
+	if c.Stalled() {
+		t.Error("stalled at once")
+	}
+	until(true)
+	close(m.gate)
+	if err := <-stored; err != nil {
+		t.Error(err)
+	}
+	until(false)
+}
+
 // A client that leaves does not hold anything up or leak.
 func TestClientLeaves(t *testing.T) {
 	s := open(t, func(_ *Config, _ *CollectorConfig, m *memory) {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
+	"muster/ingest"
 	"muster/store"
 )
 
@@ -13,11 +15,15 @@ import (
 const readyPatience = 2 * time.Second
 
 // ready answers whether calls can be taken now: the database answers, takes writes, and has
-// the schema of this program.
-func ready(w http.ResponseWriter, r *http.Request, s *store.Store) {
+// the schema of this program, and calls do get stored.
+func ready(w http.ResponseWriter, r *http.Request, s *store.Store, c *ingest.Collector) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyPatience)
 	defer cancel()
-	if err := s.Ready(ctx); err != nil {
+	err := s.Ready(ctx)
+	if err == nil && c.Stalled() {
+		err = errors.New("calls wait: storing them takes too long")
+	}
+	if err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintln(w, err)
 		return

@@ -136,7 +136,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, s) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, s, collector) })
 	apis, err := env.openAPIs(ctx, a, c, log)
 	if err != nil {
 		return err
