@@ -41,6 +41,7 @@ type Collector struct {
 	divider *Divider
 	lanes   []chan *submission
 	stalled atomic.Int64 // groups that take longer than Patience
+	failing atomic.Int64 // failed groups of the last Patience; 0 when one was stored since
 
 	mu     sync.Mutex // guards the rest
 	calls  int        // taken but not yet stored
@@ -105,9 +106,24 @@ func (c *Collector) Backlog() int {
 	return c.calls
 }
 
-// Stalled tells whether storing takes too long at present: because the database does not
-// go on, or somebody holds a lock that storing needs.
-func (c *Collector) Stalled() bool { return c.stalled.Load() > 0 }
+// What Trouble says.
+var (
+	errStalled = errors.New("calls wait: storing them takes too long")
+	errFailing = errors.New("calls could not be stored a moment ago")
+)
+
+// Trouble tells why calls are not stored at present, nil if nothing speaks against it. A
+// failure counts for no longer than Patience: where nobody sends calls any more because of
+// it, nothing else would show that it has passed.
+func (c *Collector) Trouble() error {
+	switch {
+	case c.stalled.Load() > 0:
+		return errStalled
+	case c.failing.Load() > 0:
+		return errFailing
+	}
+	return nil
+}
 
 // enqueue takes s unless the collector is full. One that is empty takes anything:
 // else a request larger than the limits could never succeed.
@@ -238,6 +254,7 @@ func (c *Collector) storeGroup(ctx context.Context, group []*submission) {
 	if err != nil {
 		c.cfg.Log.Error("calls could not be stored", "calls", len(items), "requests", len(group), "error", err)
 	}
+	c.note(err == nil)
 	c.release(group)
 	for _, s := range group {
 		if err != nil {
@@ -248,6 +265,19 @@ func (c *Collector) storeGroup(ctx context.Context, group []*submission) {
 		s.done <- fate{results: results[:n:n]}
 		results = results[n:]
 	}
+}
+
+// note keeps in mind how storing went, see Trouble.
+func (c *Collector) note(stored bool) {
+	if stored {
+		c.failing.Store(0)
+		return
+	}
+	c.failing.Add(1)
+	time.AfterFunc(c.cfg.Patience, func() {
+		for n := c.failing.Load(); n > 0 && !c.failing.CompareAndSwap(n, n-1); n = c.failing.Load() {
+		}
+	})
 }
 
 // release makes room for as much as the group took.

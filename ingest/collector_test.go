@@ -274,31 +274,52 @@ func TestSlowSinkIsNotWaitedForForever(t *testing.T) {
 	}
 }
 
-func TestStalledWhileStoringTakesLong(t *testing.T) {
+// Trouble is told while storing takes long, and for a while after it has failed.
+func TestTrouble(t *testing.T) {
 	m := &memory{gate: make(chan struct{})}
-	c, _ := running(t, m, CollectorConfig{Patience: 50 * time.Millisecond})
-	stored := make(chan error)
-	go func() {
-		_, err := c.Submit(t.Context(), []Item{item(1, "a")}, 10)
-		stored <- err
-	}()
-	until := func(stalled bool) {
+	c, _ := running(t, m, CollectorConfig{Patience: 300 * time.Millisecond})
+	until := func(want error) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); c.Stalled() != stalled; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(10 * time.Second); c.Trouble() != want; time.Sleep(time.Millisecond) { //nolint:errorlint // it is told as it is
 			if time.Now().After(deadline) {
-				t.Fatalf("stalled is not %t", stalled)
+				t.Fatalf("the trouble is %v, want %v", c.Trouble(), want)
 			}
 		}
 	}
-	if c.Stalled() {
-		t.Error("stalled at once")
+	submit := func(id string) error {
+		_, err := c.Submit(t.Context(), []Item{item(1, id)}, 10)
+		return err
 	}
-	until(true)
+	stored := make(chan error)
+	go func() { stored <- submit("a") }()
+	if err := c.Trouble(); err != nil {
+		t.Errorf("trouble at once: %v", err)
+	}
+	until(errStalled)
 	close(m.gate)
 	if err := <-stored; err != nil {
 		t.Error(err)
 	}
-	until(false)
+	until(nil)
+	fail := func(failing bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.failing = failing
+	}
+	fail(true)
+	for _, id := range []string{"b", "c"} {
+		if err := submit(id); !errors.Is(err, ErrUnavailable) || c.Trouble() == nil {
+			t.Errorf("%s: %v, with the trouble %v", id, err, c.Trouble())
+		}
+	}
+	until(nil) // nobody came meanwhile
+	if err := submit("d"); !errors.Is(err, ErrUnavailable) || c.Trouble() == nil {
+		t.Errorf("%v, with the trouble %v", err, c.Trouble())
+	}
+	fail(false)
+	if err := submit("d"); err != nil || c.Trouble() != nil {
+		t.Errorf("%v, with the trouble %v", err, c.Trouble())
+	}
 }
 
 // A client that leaves does not hold anything up or leak.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -20,8 +19,8 @@ func ready(w http.ResponseWriter, r *http.Request, s *store.Store, c *ingest.Col
 	ctx, cancel := context.WithTimeout(r.Context(), readyPatience)
 	defer cancel()
 	err := s.Ready(ctx)
-	if err == nil && c.Stalled() {
-		err = errors.New("calls wait: storing them takes too long")
+	if err == nil {
+		err = c.Trouble()
 	}
 	if err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
