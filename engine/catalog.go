@@ -224,7 +224,7 @@ func (c *Catalog) plan(start *Computation) *plan {
 					if !leaf.Foldable {
 						p.names = appendNew(p.names, name)
 					}
-					if v.Refresh == RefreshRealtime {
+					if v.Refresh == RefreshRealtime && !leaf.Live() {
 						p.prompt = appendNew(p.prompt, name)
 					}
 				}

@@ -30,6 +30,8 @@ type Profile struct {
 	unmarked map[int64]bool                 // computations that have no mark on the profile for certain
 	fanout   map[fanoutKey]identity.Targets // worked out once per transaction
 
+	met []*Connection // that may have told several of its ids before these came together
+
 	fault error // found in what is stored; the profile must not be saved
 
 	Changes  []Change  // of values, in order
@@ -205,7 +207,8 @@ type inputs struct {
 	*decision
 	profile *Profile
 	version *Version
-	// fromHistory: leaves are worth what they are as of now by the profile's history.
+	// fromHistory: leaves whose states show the last slot are worth what they are as of now
+	// by the profile's history.
 	fromHistory bool
 }
 
@@ -225,7 +228,7 @@ func (in inputs) Trait(key string) query.Value {
 // Leaf is the value of a leaf, from its state unless that shows another moment.
 func (in inputs) Leaf(l *query.Leaf) query.Value {
 	leaf := in.version.Leaves[l.Text]
-	if in.fromHistory {
+	if in.fromHistory && !leaf.Live() {
 		return leaf.Eval(leaf.past(in.profile.history, in), in.now)
 	}
 	return in.profile.State(leaf).Result(l)

@@ -107,7 +107,7 @@ func (r *Reach) include(v *Version, asOf time.Time, marks map[int64]Mark) {
 				at = mark.AsOf
 			}
 			since = at.Add(-l.Window.Far)
-		case l.Foldable && v.Refresh != RefreshRealtime:
+		case l.Foldable:
 			continue // its states remember
 		case since.IsZero():
 			r.Whole = appendNew(r.Whole, key)
