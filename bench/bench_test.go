@@ -87,6 +87,7 @@ func BenchmarkConstant(b *testing.B) {
 	small(b, "constant", "-events", "10000,30000", "-steps", "2")
 }
 
+func BenchmarkPlan(b *testing.B)     { small(b, "plan", "-events", "20000", "-profiles", "5000") }
 func BenchmarkBackfill(b *testing.B) { small(b, "backfill", "-events", "20000") }
 
 func BenchmarkMerge(b *testing.B) { small(b, "merge", "-sizes", "10", "-merges", "20") }

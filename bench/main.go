@@ -33,6 +33,7 @@ var benchmarks = []benchmark{
 	{"hourly", "the hourly step of 30 windowed definitions, against GROUP BY per definition and one shared scan", hourlyFlags},
 	{"constant", "the same hourly change while the stored history grows", constantFlags},
 	{"backfill", "one audience over all history, against one GROUP BY", backfillFlags},
+	{"plan", "the plan of an edit that moves a twentieth of all profiles, against applying it", planFlags},
 	{"merge", "merges of two profiles, against an UPDATE of the same events", mergeFlags},
 	{"storage", "bytes for an event, a profile and a membership", storageFlags},
 	{"idle", "processor time of 40 definitions while nothing happens", idleFlags},
