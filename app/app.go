@@ -83,6 +83,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 		wake: make(chan struct{}, 1), defined: make(chan struct{}, 1),
 	}
 	kinds := make(map[string]string, len(o.Destinations))
+	aliasing := make(map[string]engine.Aliasing, len(o.Destinations))
 	projects := make(map[string]*mixpanel.Destination, len(o.Destinations))
 	for name, settings := range o.Destinations {
 		project, err := mixpanel.NewDestination(settings, o.HTTP)
@@ -104,9 +105,12 @@ func New(ctx context.Context, o Options) (*App, error) {
 		}
 		projects[name] = project
 		a.targets = append(a.targets, deliver.Target{Name: name, Destination: d, Pace: pace, Repeatable: project.Repeatable})
-		kinds[name] = "mixpanel"
+		kinds[name], aliasing[name] = "mixpanel", settings.Aliasing(len(o.Forward[name]) > 0)
 	}
 	if err := o.Store.EnsureDestinations(ctx, kinds, o.Now()); err != nil {
+		return nil, err
+	}
+	if err := o.Store.SetAliasing(ctx, aliasing); err != nil {
 		return nil, err
 	}
 	if err := a.connect(ctx, o.Forward, projects); err != nil {

@@ -55,11 +55,11 @@ var edits = []engine.Definition{
 func TestNothingIsLostInARace(t *testing.T) {
 	ctx := t.Context()
 	pool := pgtest.New(t)
-	fake := mixpaneltest.Start(t, mixpaneltest.Options{Projects: []mixpaneltest.Project{{Token: token}}})
 	t0 := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	var clock atomic.Int64
 	clock.Store(t0.UnixMilli())
 	now := func() time.Time { return time.UnixMilli(clock.Load()).UTC() }
+	fake := mixpaneltest.Start(t, mixpaneltest.Options{Projects: []mixpaneltest.Project{{Token: token}}, Now: now})
 	var processes [2]*app.App
 	for i := range processes {
 		a, err := app.New(ctx, app.Options{

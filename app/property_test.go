@@ -119,7 +119,9 @@ func (m *machine) restart(t *rapid.T) {
 	var err error
 	m.app, err = app.New(t.Context(), app.Options{
 		Store: store.New(m.pool), Identity: identity.DefaultSettings(),
-		Destinations: map[string]mixpanel.Settings{"mixpanel": {Token: token, BaseURL: m.fake.URL()}},
+		// Without aliases, each id has a profile of its own in Mixpanel, which can be compared
+		// with the ledger.
+		Destinations: map[string]mixpanel.Settings{"mixpanel": {Token: token, BaseURL: m.fake.URL(), AliasWhenKnown: new(false)}},
 		Now:          func() time.Time { return time.UnixMilli(m.clock.Load()).UTC() },
 	})
 	if err != nil {

@@ -11,6 +11,10 @@ import (
 	"muster/query"
 )
 
+// integrations are those of all calls that are made here: they are for destinations of this
+// kind and for nobody else.
+const integrations = `{"All":false,"Mixpanel":true}`
+
 // Call is the message as the Segment call that a destination is given: an identify that
 // sets the computation's key on the profile, or a track of the change.
 //
@@ -22,7 +26,7 @@ func (m *Message) Call() *event.Call {
 	call := &event.Call{
 		MessageID: m.id(), UserID: m.IDs.UserID, AnonymousID: m.IDs.AnonymousID,
 		Timestamp: m.At, OriginalTimestamp: m.At, ReceivedAt: m.At,
-		Integrations: jsontext.Value(`{"All":false,"Mixpanel":true}`),
+		Integrations: jsontext.Value(integrations),
 	}
 	value := string(m.Value.AppendJSON(nil))
 	key := string(query.Text(comp.Key).AppendJSON(nil))
@@ -59,11 +63,15 @@ func (m *Message) Call() *event.Call {
 	return call
 }
 
-// id is "personas_" and 27 characters, the same for the same message for ever. The number
-// of the connection stands for computation and destination: a connection that is made
+// id is the same for the same message for ever. The number of the connection stands for computation and destination: a connection that is made
 // anew tells anew, and a destination must not take that for a repetition.
 func (m *Message) id() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d|%d|%s|%d|%s", m.Connection.ID, m.ProfileID, m.Form, m.Times, m.IDs.Key()))
+	return callID(fmt.Sprintf("%d|%d|%s|%d|%s", m.Connection.ID, m.ProfileID, m.Form, m.Times, m.IDs.Key()))
+}
+
+// callID is "personas_" and 27 characters that are made of a text.
+func callID(of string) string {
+	sum := sha256.Sum256([]byte(of))
 	// 160 bits in base 62, as long as a KSUID.
 	text := new(big.Int).SetBytes(sum[:20]).Text(62)
 	return fmt.Sprintf("personas_%027s", text)

@@ -194,6 +194,7 @@ type Destination struct {
 	Kind         string
 	Paused       bool
 	HaltedReason string
+	Aliasing     Aliasing
 }
 
 // Place is a place in the order of (bucket, number), in which profiles are walked and

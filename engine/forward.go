@@ -29,6 +29,7 @@ type Forward struct {
 	Route
 	Call      *event.Call
 	ProfileID int64 // 0: no profile has seen the call
+	Reason    Reason
 }
 
 // IDs are the ids of the call by which people find it.
@@ -83,7 +84,7 @@ func (in *ingestion) forwarded() []Forward {
 			continue
 		}
 		for _, r := range routes {
-			list = append(list, Forward{Route: r, Call: in.batch[i].Call, ProfileID: profile})
+			list = append(list, Forward{Route: r, Call: in.batch[i].Call, ProfileID: profile, Reason: ReasonForwarded})
 		}
 	}
 	return list

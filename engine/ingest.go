@@ -107,6 +107,7 @@ type work struct {
 	// suppressed: what a call of this profile says is forwarded to nobody.
 	suppressed bool
 	start      []*Computation
+	met        []*Connection // that may have told several of its ids before these came together
 	// suspects change only if the folds change the value that follows from the states.
 	suspects []*Computation
 	folds    []foldOf
@@ -333,7 +334,15 @@ func (in *ingestion) tellAll(d *decision, w *work) {
 	}
 	for _, c := range in.catalog.Computations {
 		v := in.catalog.versionFor(c, w.Profile, in.running)
-		if v == nil || w.merged && !v.Prompt() {
+		if v == nil {
+			continue
+		}
+		for _, conn := range c.Connections {
+			if conn.aliases() {
+				w.met = append(w.met, conn)
+			}
+		}
+		if w.merged && !v.Prompt() {
 			continue
 		}
 		for _, conn := range c.Connections {
@@ -370,6 +379,15 @@ func (in *ingestion) write(ctx context.Context) error {
 	}
 	if err := in.forward(ctx); err != nil {
 		return err
+	}
+	var aliases []Alias
+	for _, w := range in.order {
+		aliases = append(aliases, w.aliases(w.met)...)
+	}
+	if len(aliases) > 0 {
+		if err := in.tx.Alias(ctx, aliases, in.now); err != nil {
+			return err
+		}
 	}
 	return in.tx.Enqueue(ctx, profiles, in.now)
 }

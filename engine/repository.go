@@ -95,8 +95,11 @@ type Tx interface {
 	// Forward appends calls to the queue, in their order. It takes the lock that Enqueue
 	// takes, and comes before it.
 	Forward(ctx context.Context, calls []Forward, now time.Time) error
-	// Enqueue appends the profiles' messages to the queue. It takes a lock that is held to
-	// the end of the transaction, so it comes last.
+	// Alias appends those aliases to the queue that their destinations were not told yet and
+	// that are not too late. It takes the lock that Enqueue takes, and comes before it.
+	Alias(ctx context.Context, aliases []Alias, now time.Time) error
+	// Enqueue appends the profiles' messages to the queue, and before them the aliases that go
+	// with them. It takes a lock that is held to the end of the transaction, so it comes last.
 	Enqueue(ctx context.Context, profiles []*Profile, now time.Time) error
 
 	// LastSeq is the last place in the order of arrival. With the catalog closed it is a

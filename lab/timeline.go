@@ -51,9 +51,13 @@ func openTimeline(ctx context.Context, dsn string, setup scenario.Setup, drop fu
 	if t.store, err = store.Open(ctx, dsn); err != nil {
 		return nil, err
 	}
+	destinations := map[string]mixpanel.Settings{timelineDestination: {
+		Token: mixpaneltest.DefaultToken, BaseURL: t.fake.URL(),
+		AliasWhenKnown: new(false), // the clock stands, and only what is computed is looked at
+	}}
 	t.app, err = app.New(ctx, app.Options{
 		Store: t.store, Identity: setup.Identity, Now: t.clock,
-		Destinations: map[string]mixpanel.Settings{timelineDestination: {Token: mixpaneltest.DefaultToken, BaseURL: t.fake.URL()}},
+		Destinations: destinations,
 		Watch:        func(_ string, d deliver.Destination) deliver.Destination { return &witness{d, t} },
 	})
 	return t, err

@@ -42,6 +42,7 @@ CREATE TABLE destinations (
     kind           text NOT NULL CHECK (kind IN ('mixpanel')),
     paused         boolean NOT NULL DEFAULT false,
     halted_reason  text,
+    aliasing       text NOT NULL DEFAULT '' CHECK (aliasing IN ('', 'once', 'each', 'identify')),
     created_at     timestamptz NOT NULL,
     removed_at     timestamptz
 );
@@ -51,6 +52,7 @@ COMMENT ON COLUMN destinations.name IS 'Name in the configuration file.';
 COMMENT ON COLUMN destinations.kind IS 'What it is; only mixpanel so far.';
 COMMENT ON COLUMN destinations.paused IS 'True: an operator stopped delivery; the queue is kept.';
 COMMENT ON COLUMN destinations.halted_reason IS 'Set when the destination refuses everything (such as wrong credentials): why delivery stopped by itself.';
+COMMENT ON COLUMN destinations.aliasing IS 'How it is told that an anonymous id has become a user''s: not at all (empty), by one alias for a user id before anything else of that (once), by an alias for each pair of ids (each), by an identify with both (identify).';
 COMMENT ON COLUMN destinations.created_at IS 'When it was first configured.';
 COMMENT ON COLUMN destinations.removed_at IS 'When it left the configuration; its ledger is no longer looked at.';
 

@@ -1,3 +1,3 @@
 SET LOCAL search_path TO muster;
-DROP TABLE dead_letters, queue_barriers, queue_positions, queue, ledger;
+DROP TABLE dead_letters, queue_barriers, queue_positions, aliases, queue, ledger;
 DROP SEQUENCE queue_seq;

@@ -47,18 +47,33 @@ COMMENT ON TABLE queue IS 'Messages to be told, a log: appended with the change 
 COMMENT ON COLUMN queue.destination_id IS 'To whom.';
 COMMENT ON COLUMN queue.lane IS 'Range of buckets of the id that the destination files the message under; order holds within a lane.';
 COMMENT ON COLUMN queue.seq IS 'Position; within a lane, commit order.';
-COMMENT ON COLUMN queue.connection_id IS 'What is told, and how; 0: nothing computed, the call of a source is forwarded.';
+COMMENT ON COLUMN queue.connection_id IS 'What is told, and how; 0: nothing computed, but the call of a source, or an alias.';
 COMMENT ON COLUMN queue.bucket IS 'Bucket of the profile.';
 COMMENT ON COLUMN queue.profile_id IS 'The profile when it was queued; 0: a forwarded call that no profile has seen.';
-COMMENT ON COLUMN queue.form IS 'identify or track; of a forwarded call also page, screen, group or alias.';
+COMMENT ON COLUMN queue.form IS 'identify or track; of a call that is kept as such also page, screen, group or alias.';
 COMMENT ON COLUMN queue.ids IS 'The combination of ids that the call carries.';
 COMMENT ON COLUMN queue.value IS 'The value; null of a forwarded call.';
 COMMENT ON COLUMN queue.told IS 'Which message to this combination it is; with the other columns it makes the message id. 0 of a forwarded call, which has its own.';
 COMMENT ON COLUMN queue.at IS 'Time in the message.';
-COMMENT ON COLUMN queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair; forwarded: it is a source''s own call.';
+COMMENT ON COLUMN queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair; forwarded: it is a source''s own call; alias: an anonymous id has become a user''s.';
 COMMENT ON COLUMN queue.queued_at IS 'When it was queued.';
-COMMENT ON COLUMN queue.barrier IS 'Of a forwarded call that makes one person of two ids, which stands in the lanes of both: the seq of its other row. The row that comes second is sent, the first only waits for that. Null of all others.';
-COMMENT ON COLUMN queue.call IS 'The forwarded call; null of what was computed.';
+COMMENT ON COLUMN queue.barrier IS 'Of a call that makes one person of two ids, which stands in the lanes of both: the seq of its other row. The row that comes second is sent, the first only waits for that. Null of all others.';
+COMMENT ON COLUMN queue.call IS 'The call, if it is forwarded or an alias; null of what was computed.';
+
+CREATE TABLE aliases (
+    bucket         integer NOT NULL,
+    user_id        text NOT NULL,
+    destination_id bigint NOT NULL,
+    anonymous_id   text NOT NULL,
+    queued_at      timestamptz NOT NULL,
+    PRIMARY KEY (bucket, user_id, destination_id, anonymous_id)
+);
+COMMENT ON TABLE aliases IS 'Anonymous ids of which a destination was told that they have become a user''s, so that it is told each once.';
+COMMENT ON COLUMN aliases.bucket IS 'Bucket of the user id.';
+COMMENT ON COLUMN aliases.user_id IS 'The user id.';
+COMMENT ON COLUMN aliases.destination_id IS 'The destination.';
+COMMENT ON COLUMN aliases.anonymous_id IS 'The anonymous id.';
+COMMENT ON COLUMN aliases.queued_at IS 'When that was queued.';
 
 CREATE TABLE queue_positions (
     destination_id  bigint NOT NULL REFERENCES destinations,
@@ -144,10 +159,10 @@ COMMENT ON COLUMN dead_letters.seq IS 'Its position in the queue.';
 COMMENT ON COLUMN dead_letters.kind IS 'rejected (refused for good), uncertain (perhaps applied), gave_up (failed for too long), undeliverable (no id that the destination takes).';
 COMMENT ON COLUMN dead_letters.code IS 'Short name of the reason, for counting.';
 COMMENT ON COLUMN dead_letters.reason IS 'The reason in words.';
-COMMENT ON COLUMN dead_letters.connection_id IS 'What was to be told; 0: a forwarded call.';
+COMMENT ON COLUMN dead_letters.connection_id IS 'What was to be told; 0: a forwarded call, or an alias.';
 COMMENT ON COLUMN dead_letters.bucket IS 'Bucket of the profile.';
 COMMENT ON COLUMN dead_letters.profile_id IS 'The profile; 0: a forwarded call that no profile has seen.';
-COMMENT ON COLUMN dead_letters.form IS 'identify or track; of a forwarded call also page, screen, group or alias.';
+COMMENT ON COLUMN dead_letters.form IS 'identify or track; of a call that is kept as such also page, screen, group or alias.';
 COMMENT ON COLUMN dead_letters.ids IS 'The combination of ids.';
 COMMENT ON COLUMN dead_letters.value IS 'The value; null of a forwarded call.';
 COMMENT ON COLUMN dead_letters.told IS 'Which message to this combination it was; 0 of a forwarded call.';
@@ -155,7 +170,7 @@ COMMENT ON COLUMN dead_letters.at IS 'Time in the message.';
 COMMENT ON COLUMN dead_letters.reason_told IS 'Why it was to be told.';
 COMMENT ON COLUMN dead_letters.attempts IS 'How often the destination was asked.';
 COMMENT ON COLUMN dead_letters.died_at IS 'When it was given up.';
-COMMENT ON COLUMN dead_letters.call IS 'The forwarded call; null of what was computed.';
-COMMENT ON COLUMN dead_letters.waits_in IS 'Of a forwarded call that makes one person of two ids: the lane of the other id, which waits for it. Null of all others.';
+COMMENT ON COLUMN dead_letters.call IS 'The call, if it is forwarded or an alias; null of what was computed.';
+COMMENT ON COLUMN dead_letters.waits_in IS 'Of a call that makes one person of two ids: the lane of the other id, which waits for it. Null of all others.';
 COMMENT ON COLUMN dead_letters.resolution IS 'retried or dropped by an operator; superseded: it was to be retried, but its ids had been told a newer value; null while it waits for one.';
 COMMENT ON COLUMN dead_letters.resolved_at IS 'When.';

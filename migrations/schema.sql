@@ -519,13 +519,13 @@ COMMENT ON COLUMN muster.dead_letters.code IS 'Short name of the reason, for cou
 
 COMMENT ON COLUMN muster.dead_letters.reason IS 'The reason in words.';
 
-COMMENT ON COLUMN muster.dead_letters.connection_id IS 'What was to be told; 0: a forwarded call.';
+COMMENT ON COLUMN muster.dead_letters.connection_id IS 'What was to be told; 0: a forwarded call, or an alias.';
 
 COMMENT ON COLUMN muster.dead_letters.bucket IS 'Bucket of the profile.';
 
 COMMENT ON COLUMN muster.dead_letters.profile_id IS 'The profile; 0: a forwarded call that no profile has seen.';
 
-COMMENT ON COLUMN muster.dead_letters.form IS 'identify or track; of a forwarded call also page, screen, group or alias.';
+COMMENT ON COLUMN muster.dead_letters.form IS 'identify or track; of a call that is kept as such also page, screen, group or alias.';
 
 COMMENT ON COLUMN muster.dead_letters.ids IS 'The combination of ids.';
 
@@ -541,9 +541,9 @@ COMMENT ON COLUMN muster.dead_letters.attempts IS 'How often the destination was
 
 COMMENT ON COLUMN muster.dead_letters.died_at IS 'When it was given up.';
 
-COMMENT ON COLUMN muster.dead_letters.call IS 'The forwarded call; null of what was computed.';
+COMMENT ON COLUMN muster.dead_letters.call IS 'The call, if it is forwarded or an alias; null of what was computed.';
 
-COMMENT ON COLUMN muster.dead_letters.waits_in IS 'Of a forwarded call that makes one person of two ids: the lane of the other id, which waits for it. Null of all others.';
+COMMENT ON COLUMN muster.dead_letters.waits_in IS 'Of a call that makes one person of two ids: the lane of the other id, which waits for it. Null of all others.';
 
 COMMENT ON COLUMN muster.dead_letters.resolution IS 'retried or dropped by an operator; superseded: it was to be retried, but its ids had been told a newer value; null while it waits for one.';
 
@@ -555,8 +555,10 @@ CREATE TABLE muster.destinations (
     kind text NOT NULL,
     paused boolean DEFAULT false NOT NULL,
     halted_reason text,
+    aliasing text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     removed_at timestamp with time zone,
+    CONSTRAINT destinations_aliasing_check CHECK ((aliasing = ANY (ARRAY[''::text, 'once'::text, 'each'::text, 'identify'::text]))),
     CONSTRAINT destinations_kind_check CHECK ((kind = 'mixpanel'::text)),
     CONSTRAINT destinations_name_check CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'::text))
 );
@@ -572,6 +574,8 @@ COMMENT ON COLUMN muster.destinations.kind IS 'What it is; only mixpanel so far.
 COMMENT ON COLUMN muster.destinations.paused IS 'True: an operator stopped delivery; the queue is kept.';
 
 COMMENT ON COLUMN muster.destinations.halted_reason IS 'Set when the destination refuses everything (such as wrong credentials): why delivery stopped by itself.';
+
+COMMENT ON COLUMN muster.destinations.aliasing IS 'How it is told that an anonymous id has become a user''s: not at all (empty), by one alias for a user id before anything else of that (once), by an alias for each pair of ids (each), by an identify with both (identify).';
 
 COMMENT ON COLUMN muster.destinations.created_at IS 'When it was first configured.';
 
@@ -1029,7 +1033,7 @@ COMMENT ON COLUMN muster.queue.destination_id IS 'To whom.';
 
 COMMENT ON COLUMN muster.queue.seq IS 'Position; within a lane, commit order.';
 
-COMMENT ON COLUMN muster.queue.connection_id IS 'What is told, and how; 0: nothing computed, the call of a source is forwarded.';
+COMMENT ON COLUMN muster.queue.connection_id IS 'What is told, and how; 0: nothing computed, but the call of a source, or an alias.';
 
 COMMENT ON COLUMN muster.queue.profile_id IS 'The profile when it was queued; 0: a forwarded call that no profile has seen.';
 
@@ -1037,7 +1041,7 @@ COMMENT ON COLUMN muster.queue.at IS 'Time in the message.';
 
 COMMENT ON COLUMN muster.queue.queued_at IS 'When it was queued.';
 
-COMMENT ON COLUMN muster.queue.barrier IS 'Of a forwarded call that makes one person of two ids, which stands in the lanes of both: the seq of its other row. The row that comes second is sent, the first only waits for that. Null of all others.';
+COMMENT ON COLUMN muster.queue.barrier IS 'Of a call that makes one person of two ids, which stands in the lanes of both: the seq of its other row. The row that comes second is sent, the first only waits for that. Null of all others.';
 
 COMMENT ON COLUMN muster.queue.bucket IS 'Bucket of the profile.';
 
@@ -1045,15 +1049,15 @@ COMMENT ON COLUMN muster.queue.told IS 'Which message to this combination it is;
 
 COMMENT ON COLUMN muster.queue.lane IS 'Range of buckets of the id that the destination files the message under; order holds within a lane.';
 
-COMMENT ON COLUMN muster.queue.form IS 'identify or track; of a forwarded call also page, screen, group or alias.';
+COMMENT ON COLUMN muster.queue.form IS 'identify or track; of a call that is kept as such also page, screen, group or alias.';
 
-COMMENT ON COLUMN muster.queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair; forwarded: it is a source''s own call.';
+COMMENT ON COLUMN muster.queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair; forwarded: it is a source''s own call; alias: an anonymous id has become a user''s.';
 
 COMMENT ON COLUMN muster.queue.ids IS 'The combination of ids that the call carries.';
 
 COMMENT ON COLUMN muster.queue.value IS 'The value; null of a forwarded call.';
 
-COMMENT ON COLUMN muster.queue.call IS 'The forwarded call; null of what was computed.';
+COMMENT ON COLUMN muster.queue.call IS 'The call, if it is forwarded or an alias; null of what was computed.';
 
 CREATE TABLE muster.queue_positions (
     destination_id bigint NOT NULL,
@@ -1646,6 +1650,26 @@ COMMENT ON COLUMN inspect.violations.message_id IS 'The call.';
 
 COMMENT ON COLUMN inspect.violations.happened_at IS 'When.';
 
+CREATE TABLE muster.aliases (
+    bucket integer NOT NULL,
+    user_id text NOT NULL,
+    destination_id bigint NOT NULL,
+    anonymous_id text NOT NULL,
+    queued_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE muster.aliases IS 'Anonymous ids of which a destination was told that they have become a user''s, so that it is told each once.';
+
+COMMENT ON COLUMN muster.aliases.bucket IS 'Bucket of the user id.';
+
+COMMENT ON COLUMN muster.aliases.user_id IS 'The user id.';
+
+COMMENT ON COLUMN muster.aliases.destination_id IS 'The destination.';
+
+COMMENT ON COLUMN muster.aliases.anonymous_id IS 'The anonymous id.';
+
+COMMENT ON COLUMN muster.aliases.queued_at IS 'When that was queued.';
+
 ALTER TABLE muster.api_tokens ALTER COLUMN token_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.api_tokens_token_id_seq
     START WITH 1
@@ -2036,6 +2060,9 @@ ALTER TABLE ONLY muster.account_traits
 
 ALTER TABLE ONLY muster.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (bucket, group_id);
+
+ALTER TABLE ONLY muster.aliases
+    ADD CONSTRAINT aliases_pkey PRIMARY KEY (bucket, user_id, destination_id, anonymous_id);
 
 ALTER TABLE ONLY muster.api_tokens
     ADD CONSTRAINT api_tokens_name_key UNIQUE (name);

@@ -1,8 +1,11 @@
 package mixpanel
 
 import (
+	"cmp"
 	"strings"
 	"time"
+
+	"muster/engine"
 )
 
 // Settings configures one Mixpanel destination. The zero value plus a Token is
@@ -66,6 +69,10 @@ type Settings struct {
 	EventEndpoint string `json:"event_endpoint,omitempty" yaml:"event_endpoint,omitempty"`
 	// IDMerge must say how the Mixpanel project merges ids: legacy (default), original, simplified.
 	IDMerge string `json:"id_merge,omitempty" yaml:"id_merge,omitempty"`
+	// AliasWhenKnown tells Mixpanel that what it was told under an anonymous id belongs to the
+	// user id that is told next, for audiences and traits that include anonymous people.
+	// Unset means: as [Settings.Aliasing] says.
+	AliasWhenKnown *bool `json:"alias_when_known,omitempty" yaml:"alias_when_known,omitempty"`
 	// ProjectID is the id of the source or space; part of every $insert_id.
 	ProjectID string `json:"project_id,omitempty" yaml:"project_id,omitempty"`
 	// InsertIDNamespace is a UUID, default [DefaultInsertIDNamespace].
@@ -155,6 +162,25 @@ func (s *Settings) settle() time.Duration {
 		return time.Second
 	}
 	return time.Duration(*s.AliasSettle)
+}
+
+// Aliasing is how the destination is told that somebody anonymous has become known, who
+// was told under an anonymous id. forwards: it is also sent the calls of sources, and so
+// the aliases among them. A project with legacy id merge takes an alias only before it
+// knows the user id, which with such calls it mostly does: there it is off unless
+// AliasWhenKnown says otherwise. A project with simplified id merge links ids by events
+// that carry both, and not what profiles hold: there it is off as well.
+func (s *Settings) Aliasing(forwards bool) engine.Aliasing {
+	on := map[string]engine.Aliasing{
+		MergeLegacy: engine.AliasOnce, MergeOriginal: engine.AliasIdentify, MergeSimplified: engine.AliasEach,
+	}[cmp.Or(s.IDMerge, MergeLegacy)]
+	switch {
+	case s.AliasWhenKnown != nil && !*s.AliasWhenKnown:
+		return engine.AliasNever
+	case s.AliasWhenKnown == nil && (on == engine.AliasEach || on == engine.AliasOnce && forwards):
+		return engine.AliasNever
+	}
+	return on
 }
 
 // orTrue is the value of a switch that is on by default.

@@ -31,6 +31,13 @@ func (t *tx) Enqueue(ctx context.Context, profiles []*engine.Profile, now time.T
 			return err
 		}
 	}
+	var aliases []engine.Alias
+	for _, p := range profiles {
+		aliases = append(aliases, p.Aliases()...)
+	}
+	if err := t.Alias(ctx, aliases, now); err != nil {
+		return err
+	}
 	return t.appendQueue(ctx,
 		[]string{"destination_id", "seq", "connection_id", "profile_id", "at", "queued_at", "bucket", "told", "lane", "form", "reason", "ids", "value"},
 		len(messages), func(i int, seqs []int64) []any {
@@ -74,7 +81,7 @@ func (t *tx) Forward(ctx context.Context, calls []engine.Forward, now time.Time)
 			ids := f.IDs()
 			return []any{
 				f.DestinationID, seqs[i], int64(0), f.ProfileID, f.Call.Timestamp, now, barrier, bucket, int32(0), int16(engine.CarrierLane(f.carrier)),
-				string(f.Call.Type), string(engine.ReasonForwarded), ids.Key(), []byte("null"), engine.CallJSON(f.Call),
+				string(f.Call.Type), string(f.Reason), ids.Key(), []byte("null"), engine.CallJSON(f.Call),
 			}
 		})
 }

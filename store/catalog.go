@@ -75,14 +75,14 @@ func (t *tx) Catalog(ctx context.Context) (*engine.Catalog, error) {
 
 func (t *tx) readDestinations(ctx context.Context) ([]*engine.Destination, error) {
 	rows, err := t.Query(ctx, `
-		SELECT destination_id, name, kind, paused, coalesce(halted_reason, '') FROM destinations
+		SELECT destination_id, name, kind, paused, coalesce(halted_reason, ''), aliasing FROM destinations
 		WHERE removed_at IS NULL ORDER BY destination_id`)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*engine.Destination, error) {
 		var d engine.Destination
-		return &d, row.Scan(&d.ID, &d.Name, &d.Kind, &d.Paused, &d.HaltedReason)
+		return &d, row.Scan(&d.ID, &d.Name, &d.Kind, &d.Paused, &d.HaltedReason, &d.Aliasing)
 	})
 }
 

@@ -91,6 +91,11 @@ func (t *tx) deleteOwners(ctx context.Context, profiles []int64) (users, visitor
 	var b pgx.Batch
 	b.Queue(`DELETE FROM id_owners WHERE (bucket, id_type, id_value) IN (SELECT * FROM unnest($1::int[], $2::text[], $3::text[]))`,
 		c.buckets, c.types, c.values)
+	var u idColumns
+	for _, user := range users {
+		u.add(identity.ID{Type: identity.UserID, Value: user})
+	}
+	b.Queue(`DELETE FROM aliases WHERE (bucket, user_id) IN (SELECT * FROM unnest($1::int[], $2::text[]))`, u.buckets, u.values)
 	b.Queue(`DELETE FROM identity_violations WHERE (id_type, id_value) IN (SELECT * FROM unnest($1::text[], $2::text[]))`, c.types, c.values)
 	b.Queue(`DELETE FROM recent_calls WHERE ids ?| $1`, names)
 	return users, visitors, t.SendBatch(ctx, &b).Close()

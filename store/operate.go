@@ -193,17 +193,19 @@ func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, 
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (l DeadLetter, err error) {
 		var call []byte
+		var told engine.Reason
 		err = row.Scan(&l.ID, &l.Destination, &l.Key, &l.Kind, &l.Code, &l.Reason, &l.IDs, &l.Value, &l.Attempts, &l.DiedAt, &call,
-			nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
+			nil, nil, nil, nil, &told, nil, nil, nil, nil, nil, nil)
 		if err != nil {
 			return l, err
 		}
+		l.Forwarded = told == engine.ReasonForwarded
 		if call != nil {
 			c, err := engine.DecodeCall(call)
 			if err != nil {
 				return l, err
 			}
-			l.Forwarded, l.Value, l.Call = true, "", sample(c)
+			l.Value, l.Call = "", sample(c)
 			return l, nil
 		}
 		c := &engine.Computation{}

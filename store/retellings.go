@@ -17,7 +17,7 @@ import (
 const retellingRows = `
 	SELECT r.retelling_id, r.kind, r.merges, r.at_bucket, r.at_profile_id, r.profiles, r.messages, r.started_at, r.pass_at,
 		n.connection_id, n.emit, n.entered_event, n.exited_event, n.computed_event, n.id_strategy,
-		c.computation_id, c.key, c.name, c.kind, c.include_anonymous, c.status, d.destination_id, d.name,
+		c.computation_id, c.key, c.name, c.kind, c.include_anonymous, c.status, d.destination_id, d.name, d.aliasing,
 		d.removed_at IS NOT NULL OR r.kind = 'resync' AND (n.removed_at IS NOT NULL OR c.status <> 'live')
 	FROM retellings r JOIN connections n USING (connection_id)
 	JOIN computations c USING (computation_id) JOIN destinations d USING (destination_id)
@@ -30,7 +30,7 @@ func scanRetelling(row pgx.CollectableRow) (*engine.Retelling, error) {
 	var strategy string
 	err := row.Scan(&r.ID, &r.Kind, &r.Merges, &r.At.Bucket, &r.At.ProfileID, &r.Profiles, &r.Messages, &r.StartedAt, &r.PassAt,
 		&n.ID, &n.Emit, &n.EnteredEvent, &n.ExitedEvent, &n.ComputedEvent, &strategy,
-		&c.ID, &c.Key, &c.Name, &c.Kind, &c.IncludeAnonymous, &c.Status, &d.ID, &d.Name, &r.Over)
+		&c.ID, &c.Key, &c.Name, &c.Kind, &c.IncludeAnonymous, &c.Status, &d.ID, &d.Name, &d.Aliasing, &r.Over)
 	n.Strategy = identity.Strategy(strategy)
 	return r, err
 }

@@ -135,8 +135,11 @@ func (env *environment) printLetters(letters []store.DeadLetter, output string) 
 	head := []string{"ID", "DIED AT", "DESTINATION", "COMPUTATION", "KIND", "IDS", "VALUE", "REASON"}
 	row := func(l store.DeadLetter) []string {
 		key, value := l.Key, l.Value
-		if l.Forwarded {
+		switch {
+		case l.Forwarded:
 			key, value = "(forwarded)", strings.TrimSpace(string(l.Call.Type)+" "+cmp.Or(l.Call.Event, l.Call.Name, l.Call.GroupID))
+		case l.Key == "":
+			key = "(alias)"
 		}
 		return []string{
 			strconv.FormatInt(l.ID, 10), l.DiedAt.UTC().Format(time.RFC3339), l.Destination, key, l.Kind, l.IDs, value, l.Reason,
