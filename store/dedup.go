@@ -46,7 +46,8 @@ func (t *tx) ClaimMessages(ctx context.Context, ids []string, now time.Time) ([]
 			SELECT k, $2 FROM unnest($1::uuid[]) AS k ORDER BY k
 			ON CONFLICT DO NOTHING RETURNING key`, keys, day)
 	}
-	b.Queue(`SELECT key FROM message_keys WHERE key = ANY($1) AND received_on < $2`, keys, days[0])
+	// Days to come are looked at because the clock may have been set back.
+	b.Queue(`SELECT key FROM message_keys WHERE key = ANY($1) AND (received_on < $2 OR received_on > $3)`, keys, days[0], today)
 	results := t.SendBatch(ctx, &b)
 	defer results.Close()
 	var key messageKey
