@@ -30,6 +30,11 @@ var _ deliver.Queue = (*Queue)(nil)
 // Queue returns the queue of the store's database.
 func (s *Store) Queue() *Queue { return &Queue{store: s} }
 
+// maxSkew is how far the clocks of two processes may differ. A lease that ends later than
+// that explains was taken by a clock that was wrong and has been set right since: it is not
+// waited for, or whoever died with such a clock would be waited for as long as it was ahead.
+const maxSkew = time.Minute
+
 // Acquire implements deliver.Queue.
 func (q *Queue) Acquire(ctx context.Context, c deliver.Claim) ([]deliver.Lease, error) {
 	var leases []deliver.Lease
@@ -57,7 +62,7 @@ func (q *Queue) Acquire(ctx context.Context, c deliver.Claim) ([]deliver.Lease, 
 			WITH mine AS (
 				SELECT p.destination_id, p.lane FROM queue_positions p JOIN destinations d USING (destination_id)
 				WHERE d.name = ANY($1) AND d.removed_at IS NULL AND NOT d.paused AND d.halted_reason IS NULL
-					AND (p.owner = $2 OR NOT $5 AND (p.owner = '' OR p.lease_until <= $3))
+					AND (p.owner = $2 OR NOT $5 AND (p.owner = '' OR p.lease_until <= $3 OR p.lease_until > $6))
 				FOR UPDATE OF p SKIP LOCKED)
 			UPDATE queue_positions p
 			SET token = CASE WHEN p.owner = $2 THEN p.token ELSE p.token + 1 END, owner = $2, lease_until = $4
@@ -65,7 +70,7 @@ func (q *Queue) Acquire(ctx context.Context, c deliver.Claim) ([]deliver.Lease, 
 			WHERE p.destination_id = mine.destination_id AND p.lane = mine.lane
 			RETURNING d.name, p.lane, p.token, p.seq, p.ahead, p.in_flight, p.failing_seq, p.attempt,
 				p.failing_since, p.next_attempt_at, p.last_code, p.last_reason`,
-			c.Destinations, c.Owner, c.Now, c.Now.Add(c.TTL), c.RenewOnly)
+			c.Destinations, c.Owner, c.Now, c.Now.Add(c.TTL), c.RenewOnly, c.Now.Add(c.TTL+maxSkew))
 		if err != nil {
 			return err
 		}

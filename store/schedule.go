@@ -62,10 +62,10 @@ func (s Slots) Claim(ctx context.Context, slot scheduler.Slot, now time.Time, le
 		}
 		// A slot that was done is done again for a computation that was not there yet.
 		err := t.QueryRow(ctx, `
-			SELECT EXISTS (SELECT 1 FROM slots WHERE schedule = $1 AND status = 'running' AND lease_until > $3)
+			SELECT EXISTS (SELECT 1 FROM slots WHERE schedule = $1 AND status = 'running' AND lease_until > $3 AND lease_until <= $4)
 				OR NOT EXISTS (SELECT 1 FROM computation_versions v JOIN computations c USING (computation_id, version)
 					WHERE c.status = 'live' AND v.schedule = $1 AND v.as_of < $2)`,
-			slot.Key, slot.At, now).Scan(&taken)
+			slot.Key, slot.At, now, now.Add(lease+maxSkew)).Scan(&taken)
 		if err != nil || taken {
 			return err
 		}
