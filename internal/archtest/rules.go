@@ -19,6 +19,7 @@ var rows = [][]string{
 	{"cmd/..."},
 	{"tests/served"},            // the program as its users start it
 	{"tests/...", "bench/load"}, // of the whole program, from outside
+	{"bench/crash"},             // runs a test of it, at length
 }
 
 // neighbours are the imports within a row that are allowed, each with its reason.

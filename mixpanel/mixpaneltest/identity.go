@@ -111,14 +111,18 @@ type effect struct {
 	winner, id string // the profile of id now belongs to winner; "" when no profile moves
 }
 
-// createAlias makes id known as alias too, from the settle time on.
+// createAlias makes id known as alias too, from the settle time on. An alias that changes
+// nothing, such as one that is sent again, leaves nothing to settle.
 func (i *identities) createAlias(id, as string, now time.Time, settle time.Duration) effect {
-	defer i.settle(now, settle, id, as)
 	if i.mode == Original {
 		if i.clusters[as] != nil {
 			return effect{}
 		}
-		return i.merge(id, as)
+		e := i.merge(id, as)
+		if e.merged {
+			i.settle(now, settle, id, as)
+		}
+		return e
 	}
 	if _, taken := i.aliases[as]; taken || i.resolve(id, now) == as {
 		return effect{}
@@ -128,6 +132,7 @@ func (i *identities) createAlias(id, as string, now time.Time, settle time.Durat
 		from = now.Add(settle)
 	}
 	i.aliases[as] = alias{to: id, from: from}
+	i.settle(now, settle, id, as)
 	return effect{merged: true}
 }
 

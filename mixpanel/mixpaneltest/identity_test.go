@@ -131,6 +131,36 @@ func TestAliasNeedsTimeToSettle(t *testing.T) {
 	wantProperties(t, quick, "a1", `{"a":1}`)
 }
 
+// What an alias joins that is sent again, after its answer got lost or by a process that does
+// not know of it, is joined already.
+func TestRepeatedAliasSettlesNothing(t *testing.T) {
+	for _, mode := range []mixpaneltest.IDMerge{mixpaneltest.Legacy, mixpaneltest.Original} {
+		t.Run(string(mode), func(t *testing.T) {
+			options := project(mode)
+			options.AliasSettle = 2 * time.Second
+			s := start(t, options)
+			s.SetNow(noon)
+			s.Expect(mixpaneltest.RuleUnsettled)
+			alias := func() { identity(t, s, "$create_alias", "distinct_id", quote("a1"), "alias", quote("user")) }
+			alias()
+			s.Advance(time.Second)
+			alias()
+			engage(t, s, update("user", `"$set":{"early":1}`))
+			if len(rules(s)) != 1 {
+				t.Errorf("violations %v; the first alias has not settled", s.Violations())
+			}
+			s.Advance(time.Second)
+			alias()
+			engage(t, s, update("user", `"$set":{"seen":1}`))
+			send(t, s, event("Found", "distinct_id", quote("user")))
+			if len(rules(s)) != 1 {
+				t.Errorf("violations %v; the first alias has settled, and the others changed nothing", s.Violations())
+			}
+			wantOwners(t, s, "Found:a1")
+		})
+	}
+}
+
 func TestOriginalMerge(t *testing.T) {
 	options := project(mixpaneltest.Original)
 	options.AliasSettle = -1

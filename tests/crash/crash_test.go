@@ -1,142 +1,129 @@
-// Package crash_test kills muster serve, and its database, at random moments under load,
-// and checks that what was answered 200 is stored, exactly once and with all that follows
-// from it.
-package crash_test
+package crash
 
 import (
-	"errors"
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
-	"muster/mixpanel/mixpaneltest"
+	"github.com/jackc/pgx/v5"
+
 	"muster/tests/served"
 )
 
 var (
-	kills = flag.Int("kills", 10, "how often muster is killed")
-	seed  = flag.Uint64("seed", 0, "of the random moments; 0: a new one, which is logged")
+	kills = flag.Int("kills", 3, "how often one and how often two processes are killed")
+	seed  = flag.Uint64("seed", 0, "of what is drawn; 0: a new one, which is logged")
 )
 
-const writeKey = "key-of-the-crash-test"
-
-// configuration has one computation that every call changes, so that each transaction
-// writes an event, a state, a value and a message.
-func configuration(mixpanel string) string {
-	return fmt.Sprintf(`
-sources:
-  - {name: app, write_key: %s}
-destinations:
-  - {name: mixpanel, settings: {token: %s, base_url: %q}}
-traits:
-  - {name: Orders, key: orders, query: "event('Order Completed').count()"}
-`, writeKey, mixpaneltest.DefaultToken, mixpanel)
+// options are those of a run in a folder of its own.
+func options(t *testing.T, program string) Options {
+	t.Helper()
+	dir, err := served.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			os.RemoveAll(dir)
+			return
+		}
+		t.Logf("look at the database with: muster psql --data %s", filepath.Join(dir, "pg"))
+	})
+	o := Options{Program: program, Dir: dir, Processes: 1, Seed: *seed, Log: t.Output(), Progress: func(text string) { t.Log(text) }}
+	if o.Seed == 0 {
+		o.Seed = rand.Uint64()
+	}
+	t.Logf("-seed %d", o.Seed)
+	return o
 }
 
+// TestKilled also breaks what each run has left, after it has been compared: a comparison that
+// finds nothing must not be one that can find nothing.
 func TestKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes for half a minute")
 	}
-	dir, err := served.TempDir()
+	muster, err := served.Build(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	program, err := served.Build(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Run("muster", func(t *testing.T) {
-		killUnderLoad(t, program, *kills, func(m *served.Server, _ string) error { return m.Kill() })
-	})
-	t.Run("its PostgreSQL", func(t *testing.T) { killUnderLoad(t, program, (*kills+2)/3, killPostgres) })
-}
-
-// killUnderLoad kills muster n times and checks what is left. kill returns when it is dead.
-func killUnderLoad(t *testing.T, program string, n int, kill func(m *served.Server, dir string) error) {
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("-seed %d", *seed)
-	r := rand.New(rand.NewPCG(*seed, 0))
-	fake := mixpaneltest.Start(t, mixpaneltest.Options{})
-	dir, err := served.TempDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	muster, err := served.New(served.Options{Program: program, Dir: dir, Config: configuration(fake.URL()), Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := muster.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if muster.Running() {
-			_ = muster.Kill() // only when the test has failed already
-		}
-	}()
-	clients := startClients(muster.URL(), r)
-	defer clients.stop()
-	for range n {
-		time.Sleep(time.Duration(50+r.IntN(1_000)) * time.Millisecond)
-		if err := kill(muster, dir); err != nil {
-			t.Fatal(err)
-		}
-		if err := muster.Start(t.Context()); err != nil {
-			t.Fatalf("%v\nthe end of PostgreSQL's log:\n%s", err, postgresLog(dir))
-		}
-		clients.moveTo(muster.URL())
-	}
-	time.Sleep(200 * time.Millisecond)
-	requests := clients.stop()
-	check(t, muster.Database(), fake, requests)
-	if err := muster.Terminate(); err != nil {
-		t.Error(err)
+	for processes := 1; processes <= 2; processes++ {
+		t.Run(fmt.Sprintf("%d processes", processes), func(t *testing.T) {
+			t.Parallel() // most of the time is waiting
+			o := options(t, muster)
+			o.Kills, o.Processes = *kills, processes
+			run := newTrial(o)
+			run.then = func(context.Context) error {
+				report := run.report
+				var text strings.Builder
+				if err := report.Print(&text); err != nil {
+					return err
+				}
+				t.Logf("\n%s", text.String())
+				if len(report.Differences) > 0 {
+					t.Errorf("%d differences", len(report.Differences)+report.More)
+					return nil
+				}
+				return spoil(t, run)
+			}
+			if err := run.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 
-// killPostgres kills the private PostgreSQL of a folder and waits for muster, which
-// cannot go on without it, to end by itself.
-func killPostgres(m *served.Server, dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, "pg", "data", "postmaster.pid"))
+// spoilt are changes of what is stored, each with a difference that has to be found.
+var spoilt = []struct{ sql, difference string }{
+	{`DELETE FROM muster.message_keys WHERE key = (SELECT min(key::text)::uuid FROM muster.message_keys)`, "was answered 200, and of its"},
+	{`INSERT INTO muster.message_keys (key, received_on) SELECT md5('x' || n)::uuid, received_on
+		FROM (SELECT max(received_on) AS received_on FROM muster.message_keys) d, generate_series(1, 2) n`, "message ids are taken that were never sent"},
+	{`DELETE FROM muster.events WHERE seq = (SELECT min(seq) FROM muster.events)`, "is 0 times in the event log"},
+	{`INSERT INTO muster.events SELECT bucket, profile_id, event_name_id, ts, seq + 1000000, source_id, received_at, message_id, properties, context
+		FROM muster.events WHERE seq = (SELECT max(seq) FROM muster.events)`, "is 2 times in the event log"},
+	{`UPDATE muster.events SET message_id = 'nobody' WHERE seq = (SELECT seq FROM muster.events ORDER BY seq OFFSET 1 LIMIT 1)`, `the event "nobody" is stored`},
+	{`DELETE FROM muster.external_ids WHERE ctid = (SELECT min(ctid) FROM muster.external_ids WHERE id_type = 'email')`, "is of no profile"},
+	{`UPDATE muster.traits SET value = '"lead"' WHERE ctid = (SELECT max(ctid) FROM muster.traits WHERE key = 'level')`, `has the level "lead"`},
+	{`DELETE FROM muster.account_members WHERE ctid = (SELECT min(ctid) FROM muster.account_members)`, "is no member of"},
+	{`UPDATE muster.computed_values SET value = '77' WHERE ctid = (SELECT min(ctid) FROM muster.computed_values
+		WHERE computation_id = (SELECT computation_id FROM muster.computations WHERE key = 'orders'))`, "orders, computed are 77"},
+	{`UPDATE muster.ledger SET told = told + 1 WHERE ctid = (SELECT min(ctid) FROM muster.ledger)`, "the ledger says"},
+	{`UPDATE muster.queue SET told = told + 1 WHERE seq = (SELECT max(seq) FROM muster.queue WHERE form = 'identify' AND connection_id <> 0)`, "are not numbered as they should be"},
+	{`DELETE FROM muster.queue WHERE seq = (SELECT max(seq) FROM muster.queue WHERE form = 'track' AND connection_id <> 0)`, "counts an event too many"},
+	{`INSERT INTO muster.dead_letters (destination_id, lane, seq, kind, code, reason, connection_id, bucket, profile_id, form, ids, value, told, at, reason_told, attempts, died_at)
+		SELECT destination_id, lane, seq, 'rejected', 'x', 'spoilt', connection_id, bucket, profile_id, form, ids, value, told, at, reason, 1, at
+		FROM muster.queue WHERE connection_id <> 0 LIMIT 1`, "dead letter, rejected: spoilt"},
+}
+
+// spoil breaks what a run has left, and tells which of it a comparison does not find.
+func spoil(t *testing.T, run *trial) error {
+	t.Helper()
+	ctx := t.Context()
+	conn, err := pgx.Connect(ctx, run.system.database())
 	if err != nil {
 		return err
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(line)
-	if err != nil || pid <= 1 {
-		return fmt.Errorf("postmaster.pid begins with %q", line)
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, s := range spoilt {
+		if tag, err := conn.Exec(ctx, s.sql); err != nil || tag.RowsAffected() == 0 {
+			return fmt.Errorf("%s: %d rows, %w", s.sql, tag.RowsAffected(), err)
+		}
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	run.report = &Report{unlimited: true}
+	if err := run.compare(ctx); err != nil {
 		return err
 	}
-	if err := m.Wait(); err == nil {
-		return errors.New("muster ended as if all were well")
+	found := run.report.Differences
+	for _, s := range append(spoilt, struct{ sql, difference string }{"all of it", "muster verify finds"}) {
+		if !slices.ContainsFunc(found, func(d string) bool { return strings.Contains(d, s.difference) }) {
+			t.Errorf("not found: %s\nafter %s\namong %s", s.difference, s.sql, strings.Join(found, "\n"))
+		}
 	}
 	return nil
-}
-
-// postgresLog is the end of what the private PostgreSQL of a folder says.
-func postgresLog(dir string) string {
-	files, err := filepath.Glob(filepath.Join(dir, "pg", "data", "log", "*.log"))
-	if err != nil || len(files) == 0 {
-		return "there is none"
-	}
-	slices.Sort(files) // their names are times
-	text, err := os.ReadFile(files[len(files)-1])
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(string(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-30):], "\n")
 }

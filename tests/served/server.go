@@ -84,6 +84,9 @@ func (s *Server) Start(ctx context.Context) error {
 	return errors.Join(fmt.Errorf("muster did not come to serve\n%s", log.tail()), killed)
 }
 
+// SetEnv adds variables, NAME=value, to the environment of the starts to come.
+func (s *Server) SetEnv(variables ...string) { s.options.Env = append(s.options.Env, variables...) }
+
 // URL is where the Tracking API is; it changes with every start.
 func (s *Server) URL() string { return s.url }
 

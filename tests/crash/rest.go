@@ -1,0 +1,82 @@
+package crash
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// busy counts what has not come to rest, each with its name. $1 is the instant from which on
+// a slot has to have run.
+const busy = `
+	SELECT 'messages that wait for a destination', count(*) FROM muster.queue q LEFT JOIN muster.queue_positions p USING (destination_id, lane)
+		WHERE q.seq > coalesce(p.seq, 0)
+	UNION ALL SELECT 'messages that were sent and not acknowledged', count(*) FROM muster.queue_positions WHERE in_flight <> '{}'
+	UNION ALL SELECT 'running backfills', count(*) FROM muster.backfills WHERE status = 'running'
+	UNION ALL SELECT 'computations that are not live', count(*) FROM muster.computations WHERE deleted_at IS NULL AND status <> 'live'
+	UNION ALL SELECT 'versions to come', count(*) FROM muster.computation_versions v JOIN muster.computations c USING (computation_id)
+		WHERE c.deleted_at IS NULL AND v.version > c.version
+	UNION ALL SELECT 'slots to come', 1 WHERE NOT EXISTS (SELECT FROM muster.slots WHERE status = 'done' AND slot >= $1)`
+
+// restPatience is how long everything may take to come to rest: a slot that died is held
+// for a minute by its lease, and retries wait a minute at most.
+const restPatience = 5 * time.Minute
+
+// rest makes a last edit, which must succeed, and waits until nothing is left to be done.
+func (t *trial) rest(ctx context.Context) error {
+	if len(t.report.Differences) > 0 {
+		return nil
+	}
+	t.editing.Lock()
+	defer t.editing.Unlock()
+	if err := t.apply(ctx, t.edition.edit(t.r)); err != nil {
+		t.report.differ("the last edit failed: %v", err)
+		return nil
+	}
+	t.report.Edits = t.edits + 1
+	conn, err := pgx.Connect(ctx, t.system.database())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	from := time.Unix(0, 0)
+	if t.options.WholeSlot {
+		from = time.Now()
+	}
+	for deadline := time.Now().Add(restPatience); ; {
+		left, err := leftToDo(ctx, conn, from)
+		switch {
+		case err != nil:
+			return err
+		case left == "":
+			return nil
+		case time.Now().After(deadline):
+			t.report.differ("not at rest after %v: %s", restPatience, left)
+			return nil
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func leftToDo(ctx context.Context, conn *pgx.Conn, from time.Time) (left string, err error) {
+	rows, err := conn.Query(ctx, busy, from)
+	if err != nil {
+		return "", err
+	}
+	var what string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&what, &n}, func() error {
+		if what == "slots to come" && from.Unix() == 0 {
+			return nil
+		}
+		if n > 0 {
+			left += fmt.Sprintf(" %d %s;", n, what)
+		}
+		return nil
+	})
+	return left, err
+}
