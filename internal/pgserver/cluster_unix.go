@@ -58,14 +58,18 @@ func prepareDir(dir string, a account) error {
 			"choose a data folder elsewhere (such as /var/lib/muster), allow it (chmod o+x %s), or run as a normal user",
 			a.name, closed, dir, closed)
 	}
-	if err := makeParents(filepath.Dir(dir)); err != nil {
-		return err
+	err := makeParents(filepath.Dir(dir))
+	if err == nil {
+		err = os.Mkdir(dir, 0o700)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
+	if err == nil || errors.Is(err, os.ErrExist) {
+		// Closed: whoever reaches the socket may do everything in the database.
+		err = errors.Join(a.own(dir), os.Chmod(dir, 0o700))
 	}
-	// Closed: whoever reaches the socket may do everything in the database.
-	return errors.Join(a.own(dir), os.Chmod(dir, 0o700))
+	if err != nil {
+		return fmt.Errorf("make its folder ready: %w; choose another one (--data), or give a database (--database, DATABASE_URL)", err)
+	}
+	return nil
 }
 
 // makeParents makes missing folders that everybody may pass, whatever the umask.
