@@ -77,7 +77,7 @@ func newCall(r *rand.Rand, id string, web bool, now time.Time) *call {
 		fields["event"] = c.event
 		switch c.event {
 		case "Order Completed":
-			properties["revenue"] = jsontext.Value(fmt.Appendf(nil, "%d.%02d", r.IntN(100), r.IntN(100)))
+			properties["revenue"] = jsontext.Value(fmt.Appendf(nil, "%d.%02d", 1+r.IntN(100), r.IntN(100)))
 		case "Product Viewed":
 			properties["category"] = categories[r.IntN(len(categories))]
 		}
