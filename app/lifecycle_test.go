@@ -3,6 +3,7 @@ package app_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -611,4 +612,60 @@ func TestRetellingsOfSuppressedPeopleFollow(t *testing.T) {
 	}
 	l.settle()
 	l.want("kim, taken back", held("kim"), "(none) false 2")
+}
+
+// An edit of how a connection tells holds for later changes only: nothing is told again, what is
+// queued stays as it is, also as a dead letter, and what was told as a property is one still.
+func TestEditsOfConnectionsHoldForLaterChanges(t *testing.T) {
+	l := newLife(t)
+	define := func(c engine.ConnectionDefinition) {
+		t.Helper()
+		l.want("refused", l.defines(audience("pros", "trait('plan') = 'pro'", c)), "")
+		l.settle()
+	}
+	events := func() []string {
+		names := []string{}
+		for _, e := range l.fake.Events("one", mixpaneltest.Deduped) {
+			names = append(names, e.DistinctID+" "+e.Name)
+		}
+		slices.Sort(names)
+		return names
+	}
+	define(to("one", engine.EmitIdentify, ""))
+	l.says("kim", `{"plan":"pro"}`)
+	l.settle()
+	l.told()
+	named := to("one", engine.EmitTrack, engine.CleanupUnset)
+	named.EnteredEvent = "Went Pro"
+	define(named)
+	l.want("told after the edit", l.told(), []string{})
+	l.says("lee", `{"plan":"pro"}`, "kim", `{"plan":"free"}`)
+	renamed := named
+	renamed.EnteredEvent = "Became Pro"
+	l.want("refused", l.defines(audience("pros", "trait('plan') = 'pro'", renamed)), "") // before it is delivered
+	l.settle()
+	l.want("events", events(), []string{"kim Audience Exited", "lee Went Pro"})
+	l.want("the property, which no event changes", l.property("one", "kim", "pros"), "true")
+
+	l.fake.Allow(mixpaneltest.RuleInvalid)
+	l.fake.SetFaults(mixpaneltest.Fault{Endpoint: mixpaneltest.Import, Kind: mixpaneltest.FaultPartial, Indexes: []int{0}})
+	l.says("pat", `{"plan":"pro"}`)
+	l.settle()
+	define(named)
+	letters, err := l.store.DeadLetters(t.Context(), store.LetterFilter{})
+	if err != nil || len(letters) != 1 || letters[0].Call.Event != "Became Pro" {
+		t.Fatalf("%+v %v", letters, err)
+	}
+	if _, err := l.store.RetryDeadLetters(t.Context(), store.LetterFilter{}, l.now); err != nil {
+		t.Fatal(err)
+	}
+	l.settle()
+	l.want("events", events(), []string{"kim Audience Exited", "lee Went Pro", "pat Became Pro"})
+
+	l.pass(time.Minute)
+	if found, err := app.Remove(t.Context(), l.store, "pros", l.now); err != nil || !found {
+		t.Fatal(found, err)
+	}
+	l.settle()
+	l.want("the property, taken back", l.property("one", "kim", "pros"), "(none)")
 }

@@ -212,7 +212,7 @@ func (m *machine) remove(t *rapid.T) {
 	}
 	delete(m.resynced, c.def.Key)
 	for _, conn := range c.def.Connections {
-		m.world.cleans(c.def.Key, conn, gocmp.Or(cleanup, conn.Cleanup))
+		m.world.cleans(c, gocmp.Or(cleanup, conn.Cleanup))
 	}
 	m.world.remove(c)
 	m.tick(time.Second)

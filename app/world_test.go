@@ -63,6 +63,7 @@ type computation struct {
 	current, next *version
 	disabled      bool
 	rests         bool // current decides nothing: it is disabled, or was until the next version
+	sets          bool // its connection tells it as a property, or has before it was edited
 	tracked       bool // was told by events alone at some time, which set no properties
 }
 
@@ -312,7 +313,8 @@ func (w *world) define(def engine.Definition, now time.Time) bool {
 			v = old.next
 		}
 		if len(def.Connections) == 0 && len(old.def.Connections) > 0 {
-			w.cleans(def.Key, old.def.Connections[0], old.def.Connections[0].Cleanup)
+			w.cleans(c, old.def.Connections[0].Cleanup)
+			c.sets = false
 		}
 		c.rests = c.rests || turned && def.Disabled && c.current != nil
 	} else {
@@ -321,6 +323,7 @@ func (w *world) define(def engine.Definition, now time.Time) bool {
 	c.def, c.next, c.disabled = def, v, def.Disabled
 	w.dropMarks()
 	for _, conn := range def.Connections {
+		c.sets = c.sets || conn.Emit != engine.EmitTrack
 		c.tracked = c.tracked || conn.Emit == engine.EmitTrack
 	}
 	return true
@@ -344,9 +347,9 @@ func (w *world) plain(key string) bool {
 }
 
 // cleans notes that what a connection was told is to be taken back.
-func (w *world) cleans(key string, conn engine.ConnectionDefinition, cleanup engine.Cleanup) {
-	if cleanup == engine.CleanupExit || cleanup == engine.CleanupUnset && conn.Emit != engine.EmitTrack {
-		w.cleaning[key] = true
+func (w *world) cleans(c *computation, cleanup engine.Cleanup) {
+	if cleanup == engine.CleanupExit || cleanup == engine.CleanupUnset && c.sets {
+		w.cleaning[c.def.Key] = true
 	}
 }
 

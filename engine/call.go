@@ -21,8 +21,7 @@ const integrations = `{"All":false,"Mixpanel":true}`
 // Its id is made of what the message says, so that a message that is sent twice is one
 // for the destination, and its times are those fixed when it was queued.
 func (m *Message) Call() *event.Call {
-	c := m.Connection
-	comp := c.Computation
+	comp := m.Connection.Computation
 	call := &event.Call{
 		MessageID: m.id(), UserID: m.IDs.UserID, AnonymousID: m.IDs.AnonymousID,
 		Timestamp: m.At, OriginalTimestamp: m.At, ReceivedAt: m.At,
@@ -34,16 +33,13 @@ func (m *Message) Call() *event.Call {
 	if m.IDs.Email != "" {
 		email = `"email":` + string(query.Text(m.IDs.Email).AppendJSON(nil))
 	}
-	class, keyName, name := "audience", "audience_key", c.EnteredEvent
-	switch {
-	case comp.Kind == query.Trait:
-		class, keyName, name = "trait", "trait_key", c.ComputedEvent
-	case !m.Value.AsBool():
-		name = c.ExitedEvent
+	class, keyName := "audience", "audience_key"
+	if comp.Kind == query.Trait {
+		class, keyName = "trait", "trait_key"
 	}
 	traits := ""
 	if m.Form == FormTrack {
-		call.Type, call.Event = event.Track, name
+		call.Type, call.Event = event.Track, m.EventName()
 		call.Properties = jsontext.Value(fmt.Sprintf(`{%q:%s,%s:%s}`, keyName, key, key, value))
 		if email != "" {
 			traits = `"traits":{` + email + `},`

@@ -161,6 +161,7 @@ type Connection struct {
 	ComputedEvent string
 	Strategy      identity.Strategy
 	Cleanup       Cleanup // when it is removed
+	SetsProperty  bool    // it tells, or has told before it was edited, by identify calls
 }
 
 // Cleanup is what a destination is told when a computation, or its connection to it, is

@@ -39,6 +39,7 @@ type Message struct {
 	ProfileID  int64
 	Bucket     int // of the profile
 	Form       Form
+	Event      string // its name in FormTrack, fixed when it is queued; empty: what the connection says
 	IDs        identity.Combination
 	Value      query.Value
 	Times      int       // which message to these ids of this connection it is
@@ -48,6 +49,22 @@ type Message struct {
 	// Undeliverable, if not empty, says why nobody can be told; the message goes
 	// straight to the dead letters.
 	Undeliverable string
+}
+
+// EventName is the name of the event in FormTrack, and empty in other forms.
+func (m *Message) EventName() string {
+	c := m.Connection
+	switch {
+	case m.Form != FormTrack:
+		return ""
+	case m.Event != "":
+		return m.Event
+	case c.Computation.Kind == query.Trait:
+		return c.ComputedEvent
+	case m.Value.AsBool():
+		return c.EnteredEvent
+	}
+	return c.ExitedEvent
 }
 
 // Carrier is the id under which the destination files the message. Messages with

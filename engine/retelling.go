@@ -98,7 +98,7 @@ func cleanUp(ctx context.Context, tx Tx, conn *Connection, cleanup Cleanup, now 
 	switch {
 	case cleanup == CleanupExit:
 		return tx.StartRetelling(ctx, conn, RetellExit, now)
-	case cleanup == CleanupUnset && conn.Emit != EmitTrack: // events set no property
+	case cleanup == CleanupUnset && conn.SetsProperty:
 		return tx.StartRetelling(ctx, conn, RetellUnset, now)
 	}
 	return nil

@@ -157,6 +157,7 @@ CREATE TABLE connections (
     computed_event text NOT NULL DEFAULT 'Trait Computed',
     id_strategy    text NOT NULL DEFAULT 'all' CHECK (id_strategy IN ('all', 'first', 'last')),
     cleanup        text NOT NULL DEFAULT 'none' CHECK (cleanup IN ('none', 'exit', 'unset')),
+    sets_property  boolean NOT NULL DEFAULT true,
     created_at     timestamptz NOT NULL,
     removed_at     timestamptz,
     swept_at       timestamptz
@@ -172,6 +173,7 @@ COMMENT ON COLUMN connections.exited_event IS 'Name of the event when a profile 
 COMMENT ON COLUMN connections.computed_event IS 'Name of the event when a computed trait gets a new value.';
 COMMENT ON COLUMN connections.id_strategy IS 'Which values of an id type with several are told: all, the first or the last; exits always go to all that were told.';
 COMMENT ON COLUMN connections.cleanup IS 'What the destination is told when the connection or its computation is removed: nothing, that all have left (exit), or that the property is gone (unset).';
+COMMENT ON COLUMN connections.sets_property IS 'It tells, or has told before it was edited, by identify calls: profiles may have the property.';
 COMMENT ON COLUMN connections.created_at IS 'When it was made.';
 COMMENT ON COLUMN connections.removed_at IS 'When it was removed; its ledger is no longer looked at.';
 COMMENT ON COLUMN connections.swept_at IS 'When its ledger was dropped, a while after it was removed.';

@@ -38,6 +38,7 @@ CREATE TABLE queue (
     reason         text NOT NULL,
     ids            text NOT NULL,
     value          jsonb NOT NULL,
+    event          text,
     call           json,
     PRIMARY KEY (destination_id, lane, seq),
     CHECK ((call IS NULL) = (connection_id <> 0)),
@@ -53,6 +54,7 @@ COMMENT ON COLUMN queue.profile_id IS 'The profile when it was queued; 0: a forw
 COMMENT ON COLUMN queue.form IS 'identify or track; of a call that is kept as such also page, screen, group or alias.';
 COMMENT ON COLUMN queue.ids IS 'The combination of ids that the call carries.';
 COMMENT ON COLUMN queue.value IS 'The value; null of a forwarded call.';
+COMMENT ON COLUMN queue.event IS 'Name of the event, of what was computed and is told by one.';
 COMMENT ON COLUMN queue.told IS 'Which message to this combination it is; with the other columns it makes the message id. 0 of a forwarded call, which has its own.';
 COMMENT ON COLUMN queue.at IS 'Time in the message.';
 COMMENT ON COLUMN queue.reason IS 'Why it is told: entered, exited, changed, first_sync, new_external_id, merge, definition_edit, resync, cleanup, repair; forwarded: it is a source''s own call; alias: an anonymous id has become a user''s.';
@@ -144,6 +146,7 @@ CREATE TABLE dead_letters (
     reason_told    text NOT NULL,
     attempts       integer NOT NULL,
     died_at        timestamptz NOT NULL,
+    event          text,
     call           json,
     waits_in       smallint CHECK (waits_in BETWEEN 0 AND 15),
     resolution     text CHECK (resolution IN ('retried', 'dropped', 'superseded')),
@@ -170,6 +173,7 @@ COMMENT ON COLUMN dead_letters.at IS 'Time in the message.';
 COMMENT ON COLUMN dead_letters.reason_told IS 'Why it was to be told.';
 COMMENT ON COLUMN dead_letters.attempts IS 'How often the destination was asked.';
 COMMENT ON COLUMN dead_letters.died_at IS 'When it was given up.';
+COMMENT ON COLUMN dead_letters.event IS 'Name of the event, of what was computed and was to be told by one.';
 COMMENT ON COLUMN dead_letters.call IS 'The call, if it is forwarded or an alias; null of what was computed.';
 COMMENT ON COLUMN dead_letters.waits_in IS 'Of a call that makes one person of two ids: the lane of the other id, which waits for it. Null of all others.';
 COMMENT ON COLUMN dead_letters.resolution IS 'retried or dropped by an operator; superseded: it was to be retried, but its ids had been told a newer value; null while it waits for one.';

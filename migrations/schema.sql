@@ -441,6 +441,7 @@ CREATE TABLE muster.connections (
     computed_event text DEFAULT 'Trait Computed'::text NOT NULL,
     id_strategy text DEFAULT 'all'::text NOT NULL,
     cleanup text DEFAULT 'none'::text NOT NULL,
+    sets_property boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone NOT NULL,
     removed_at timestamp with time zone,
     swept_at timestamp with time zone,
@@ -469,6 +470,8 @@ COMMENT ON COLUMN muster.connections.id_strategy IS 'Which values of an id type 
 
 COMMENT ON COLUMN muster.connections.cleanup IS 'What the destination is told when the connection or its computation is removed: nothing, that all have left (exit), or that the property is gone (unset).';
 
+COMMENT ON COLUMN muster.connections.sets_property IS 'It tells, or has told before it was edited, by identify calls: profiles may have the property.';
+
 COMMENT ON COLUMN muster.connections.created_at IS 'When it was made.';
 
 COMMENT ON COLUMN muster.connections.removed_at IS 'When it was removed; its ledger is no longer looked at.';
@@ -494,6 +497,7 @@ CREATE TABLE muster.dead_letters (
     reason_told text NOT NULL,
     attempts integer NOT NULL,
     died_at timestamp with time zone NOT NULL,
+    event text,
     call json,
     waits_in smallint,
     resolution text,
@@ -540,6 +544,8 @@ COMMENT ON COLUMN muster.dead_letters.reason_told IS 'Why it was to be told.';
 COMMENT ON COLUMN muster.dead_letters.attempts IS 'How often the destination was asked.';
 
 COMMENT ON COLUMN muster.dead_letters.died_at IS 'When it was given up.';
+
+COMMENT ON COLUMN muster.dead_letters.event IS 'Name of the event, of what was computed and was to be told by one.';
 
 COMMENT ON COLUMN muster.dead_letters.call IS 'The call, if it is forwarded or an alias; null of what was computed.';
 
@@ -1020,6 +1026,7 @@ CREATE TABLE muster.queue (
     reason text NOT NULL,
     ids text NOT NULL,
     value jsonb NOT NULL,
+    event text,
     call json,
     CONSTRAINT queue_check CHECK (((call IS NULL) = (connection_id <> 0))),
     CONSTRAINT queue_check1 CHECK (((barrier IS NULL) OR (call IS NOT NULL))),
@@ -1056,6 +1063,8 @@ COMMENT ON COLUMN muster.queue.reason IS 'Why it is told: entered, exited, chang
 COMMENT ON COLUMN muster.queue.ids IS 'The combination of ids that the call carries.';
 
 COMMENT ON COLUMN muster.queue.value IS 'The value; null of a forwarded call.';
+
+COMMENT ON COLUMN muster.queue.event IS 'Name of the event, of what was computed and is told by one.';
 
 COMMENT ON COLUMN muster.queue.call IS 'The call, if it is forwarded or an alias; null of what was computed.';
 

@@ -39,14 +39,21 @@ func (t *tx) Enqueue(ctx context.Context, profiles []*engine.Profile, now time.T
 		return err
 	}
 	return t.appendQueue(ctx,
-		[]string{"destination_id", "seq", "connection_id", "profile_id", "at", "queued_at", "bucket", "told", "lane", "form", "reason", "ids", "value"},
+		[]string{"destination_id", "seq", "connection_id", "profile_id", "at", "queued_at", "bucket", "told", "lane", "form", "reason", "ids", "value", "event"},
 		len(messages), func(i int, seqs []int64) []any {
 			m := messages[i]
 			return []any{
 				m.Connection.Destination.ID, seqs[i], m.Connection.ID, m.ProfileID, m.At, now, int32(m.Bucket), int32(m.Times), int16(m.Lane()),
-				string(m.Form), string(m.Reason), m.IDs.Key(), m.Value.AppendJSON(nil),
+				string(m.Form), string(m.Reason), m.IDs.Key(), m.Value.AppendJSON(nil), orNone(m.EventName()),
 			}
 		})
+}
+
+func orNone(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // Forward implements engine.Tx. A call that makes one person of two ids stands in the lanes of

@@ -192,7 +192,7 @@ func (t *tx) readLeaves(ctx context.Context, computations map[int64]*engine.Comp
 
 func (t *tx) readConnections(ctx context.Context, computations []*engine.Computation, destinations []*engine.Destination) error {
 	rows, err := t.Query(ctx, `
-		SELECT connection_id, computation_id, destination_id, emit, entered_event, exited_event, computed_event, id_strategy, cleanup
+		SELECT connection_id, computation_id, destination_id, emit, entered_event, exited_event, computed_event, id_strategy, cleanup, sets_property
 		FROM connections WHERE removed_at IS NULL ORDER BY connection_id`)
 	if err != nil {
 		return err
@@ -208,7 +208,7 @@ func (t *tx) readConnections(ctx context.Context, computations []*engine.Computa
 	var conn engine.Connection
 	var computation, destination int64
 	var strategy string
-	_, err = pgx.ForEachRow(rows, []any{&conn.ID, &computation, &destination, &conn.Emit, &conn.EnteredEvent, &conn.ExitedEvent, &conn.ComputedEvent, &strategy, &conn.Cleanup}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&conn.ID, &computation, &destination, &conn.Emit, &conn.EnteredEvent, &conn.ExitedEvent, &conn.ComputedEvent, &strategy, &conn.Cleanup, &conn.SetsProperty}, func() error {
 		c := conn
 		c.Computation, c.Destination, c.Strategy = byID[computation], whom[destination], identity.Strategy(strategy)
 		if c.Computation != nil && c.Destination != nil {
@@ -284,11 +284,12 @@ func (t *tx) saveConnections(ctx context.Context, computation int64, connections
 	for _, c := range connections {
 		kept = append(kept, c.Destination.ID)
 		err := t.QueryRow(ctx, `
-			INSERT INTO connections (computation_id, destination_id, emit, entered_event, exited_event, computed_event, id_strategy, cleanup, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			INSERT INTO connections (computation_id, destination_id, emit, entered_event, exited_event, computed_event, id_strategy, cleanup, created_at, sets_property)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $3 <> 'track')
 			ON CONFLICT (computation_id, destination_id) WHERE removed_at IS NULL DO UPDATE
 			SET emit = excluded.emit, entered_event = excluded.entered_event, exited_event = excluded.exited_event,
-				computed_event = excluded.computed_event, id_strategy = excluded.id_strategy, cleanup = excluded.cleanup
+				computed_event = excluded.computed_event, id_strategy = excluded.id_strategy, cleanup = excluded.cleanup,
+				sets_property = connections.sets_property OR excluded.sets_property
 			RETURNING connection_id`, computation, c.Destination.ID, string(c.Emit), c.EnteredEvent, c.ExitedEvent, c.ComputedEvent,
 			string(c.Strategy), string(c.Cleanup), now).Scan(&c.ID)
 		if err != nil {

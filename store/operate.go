@@ -182,7 +182,7 @@ func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, 
 	}
 	rows, err := s.pool.Query(ctx, `
 		SELECT l.dead_letter_id, d.name, coalesce(c.key, ''), l.kind, l.code, l.reason, l.ids, l.value, l.attempts, l.died_at, l.call,
-			l.profile_id, l.form, l.told, l.at, l.reason_told, n.connection_id, n.entered_event, n.exited_event, n.computed_event, c.computation_id, c.kind
+			l.profile_id, l.form, l.told, l.at, l.reason_told, coalesce(l.event, ''), n.connection_id, c.computation_id, c.kind
 		FROM dead_letters l
 		JOIN destinations d USING (destination_id)
 		LEFT JOIN connections n USING (connection_id)
@@ -195,7 +195,7 @@ func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, 
 		var call []byte
 		var told engine.Reason
 		err = row.Scan(&l.ID, &l.Destination, &l.Key, &l.Kind, &l.Code, &l.Reason, &l.IDs, &l.Value, &l.Attempts, &l.DiedAt, &call,
-			nil, nil, nil, nil, &told, nil, nil, nil, nil, nil, nil)
+			nil, nil, nil, nil, &told, nil, nil, nil, nil)
 		if err != nil {
 			return l, err
 		}
@@ -212,7 +212,7 @@ func (s *Store) DeadLetters(ctx context.Context, f LetterFilter) ([]DeadLetter, 
 		n := &engine.Connection{Computation: c}
 		m := &engine.Message{Connection: n}
 		err = row.Scan(nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
-			&m.ProfileID, &m.Form, &m.Times, &m.At, &m.Reason, &n.ID, &n.EnteredEvent, &n.ExitedEvent, &n.ComputedEvent, &c.ID, &c.Kind)
+			&m.ProfileID, &m.Form, &m.Times, &m.At, &m.Reason, &m.Event, &n.ID, &c.ID, &c.Kind)
 		if err != nil || l.Kind == KindUndeliverable {
 			return l, err
 		}
@@ -275,9 +275,9 @@ func (s *Store) RetryDeadLetters(ctx context.Context, f LetterFilter, now time.T
 					SELECT chosen.*, waits FROM chosen CROSS JOIN (VALUES (true), (false)) AS r (waits)
 					WHERE NOT waits OR waits_in IS NOT NULL ORDER BY seq, dead_letter_id, waits DESC) c),
 			queued AS (
-				INSERT INTO queue (destination_id, lane, seq, connection_id, bucket, profile_id, form, ids, value, told, at, reason, queued_at, call, barrier)
+				INSERT INTO queue (destination_id, lane, seq, connection_id, bucket, profile_id, form, ids, value, told, at, reason, queued_at, event, call, barrier)
 				SELECT destination_id, CASE WHEN waits THEN waits_in ELSE lane END, place, connection_id, bucket, profile_id, form, ids, value, told, at,
-					reason_told, $4, call, CASE WHEN waits THEN place + 1 WHEN waits_in IS NOT NULL THEN place - 1 END
+					reason_told, $4, event, call, CASE WHEN waits THEN place + 1 WHEN waits_in IS NOT NULL THEN place - 1 END
 				FROM placed)
 			SELECT count(*) FILTER (WHERE NOT waits) FROM placed`, f.IDs, f.Destination, f.Kind, now).Scan(&r.Queued)
 		if err != nil {

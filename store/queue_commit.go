@@ -38,9 +38,9 @@ func letters(ctx context.Context, t pgx.Tx, destination int64, lane int, p deliv
 	}
 	_, err := t.Exec(ctx, `
 		INSERT INTO dead_letters (destination_id, lane, seq, kind, code, reason, connection_id, bucket, profile_id, form, ids, value,
-			told, at, reason_told, attempts, died_at, call, waits_in)
+			told, at, reason_told, attempts, died_at, event, call, waits_in)
 		SELECT q.destination_id, q.lane, q.seq, u.kind, u.code, u.reason, q.connection_id, q.bucket, q.profile_id, q.form, q.ids, q.value,
-			q.told, q.at, q.reason, u.attempts, $9, q.call, u.waits_in
+			q.told, q.at, q.reason, u.attempts, $9, q.event, q.call, u.waits_in
 		FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::int[], $8::smallint[]) AS u (seq, kind, code, reason, attempts, waits_in)
 		JOIN queue q ON q.destination_id = $1 AND q.lane = $2 AND q.seq = u.seq
 		ON CONFLICT DO NOTHING`, destination, lane, seqs, kinds, codes, reasons, attempts, waits, p.At)

@@ -17,8 +17,8 @@ import (
 // Read implements deliver.Queue.
 func (q *Queue) Read(ctx context.Context, lane deliver.Lane, after int64, limit int) ([]deliver.Entry, error) {
 	rows, err := q.store.pool.Query(ctx, `
-		SELECT q.seq, q.profile_id, q.bucket, q.form, q.ids, q.value, q.told, q.at, q.reason, q.queued_at, q.barrier, q.call,
-			q.connection_id, n.emit, n.entered_event, n.exited_event, n.computed_event, c.computation_id, c.key, c.name, c.kind, q.destination_id
+		SELECT q.seq, q.profile_id, q.bucket, q.form, q.ids, q.value, q.told, q.at, q.reason, q.queued_at, q.barrier, q.call, coalesce(q.event, ''),
+			q.connection_id, n.emit, c.computation_id, c.key, c.name, c.kind, q.destination_id
 		FROM (SELECT * FROM queue
 			WHERE destination_id = (SELECT destination_id FROM destinations WHERE name = $1) AND lane = $2 AND seq > $3
 			ORDER BY seq LIMIT $4) q -- the page first, in the order of the key; then what goes with it
@@ -36,8 +36,8 @@ func (q *Queue) Read(ctx context.Context, lane deliver.Lane, after int64, limit 
 		var ids string
 		var value, call []byte
 		var barrier *int64
-		err := row.Scan(&e.Seq, &m.ProfileID, &m.Bucket, &m.Form, &ids, &value, &m.Times, &m.At, &m.Reason, &e.QueuedAt, &barrier, &call,
-			&connection, nil, nil, nil, nil, nil, nil, nil, nil, nil)
+		err := row.Scan(&e.Seq, &m.ProfileID, &m.Bucket, &m.Form, &ids, &value, &m.Times, &m.At, &m.Reason, &e.QueuedAt, &barrier, &call, &m.Event,
+			&connection, nil, nil, nil, nil, nil, nil)
 		if err != nil {
 			return e, err
 		}
@@ -47,8 +47,8 @@ func (q *Queue) Read(ctx context.Context, lane deliver.Lane, after int64, limit 
 		if m.Connection = connections[connection]; m.Connection == nil {
 			c := &engine.Computation{}
 			n := &engine.Connection{ID: connection, Computation: c, Destination: &engine.Destination{Name: lane.Destination}}
-			err := row.Scan(nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
-				&n.Emit, &n.EnteredEvent, &n.ExitedEvent, &n.ComputedEvent, &c.ID, &c.Key, &c.Name, &c.Kind, &n.Destination.ID)
+			err := row.Scan(nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
+				&n.Emit, &c.ID, &c.Key, &c.Name, &c.Kind, &n.Destination.ID)
 			if err != nil {
 				return e, err
 			}
