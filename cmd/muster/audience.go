@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/csv"
 	"fmt"
 	"slices"
 	"strconv"
@@ -178,7 +177,7 @@ values as JSON.`,
 		Args:    exactly(1, "a key"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
-				w := csv.NewWriter(env.out)
+				w := newTable(env.out)
 				head := append([]string{"profile", "user_ids", "emails", "anonymous_ids", "since", "reason"}, with...)
 				if k == traits {
 					head = slices.Insert(head, 1, args[0])

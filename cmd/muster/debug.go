@@ -104,16 +104,6 @@ func callFields(c store.RecentCall) []string {
 	return fields
 }
 
-// harmless replaces control characters, which could move the cursor or feign a column.
-func harmless(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
 // followCalls shows calls as they come, until the context ends.
 func (env *environment) followCalls(ctx context.Context, s *store.Store, filter store.RecentFilter, output string) error {
 	tick := time.NewTicker(followEvery)
@@ -148,7 +138,7 @@ func (env *environment) printCall(c store.RecentCall, output string) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(env.out, "%s\n", line)
+		_, err = fmt.Fprintf(unshown(env.out), "%s\n", line)
 		return err
 	}
 	_, err := fmt.Fprintln(env.out, strings.Join(callFields(c), "  "))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,7 +70,7 @@ func newLag(env *environment) *cobra.Command {
 					if l.Oldest != nil {
 						oldest = env.now().Sub(*l.Oldest).Round(time.Second).String()
 					}
-					fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%d\t%s\n", l.Destination, state, l.Waiting, oldest, l.Delivered, l.DeadLetters, failure)
+					fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%d\t%s\n", l.Destination, state, l.Waiting, oldest, l.Delivered, l.DeadLetters, harmless(failure))
 				}
 				return w.Flush()
 			})
@@ -149,7 +148,7 @@ func (env *environment) printLetters(letters []store.DeadLetter, output string) 
 	case "json":
 		return env.printJSON(letters)
 	case "csv":
-		w := csv.NewWriter(env.out)
+		w := newTable(env.out)
 		if err := w.Write(head); err != nil {
 			return err
 		}
@@ -164,7 +163,7 @@ func (env *environment) printLetters(letters []store.DeadLetter, output string) 
 	w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join(head, "\t"))
 	for _, l := range letters {
-		fmt.Fprintln(w, strings.Join(row(l), "\t"))
+		fmt.Fprintln(w, tableRow(row(l)))
 	}
 	return w.Flush()
 }

@@ -35,7 +35,7 @@ written.`,
 				if len(args) == 0 {
 					text, err := config.Export(definitions)
 					if err == nil {
-						_, err = env.out.Write(text)
+						_, err = unshown(env.out).Write(text)
 					}
 					return err
 				}

@@ -51,7 +51,7 @@ Exit code 0 means that every line was answered, be it with an error.`,
 			if err != nil {
 				return err
 			}
-			return mapCalls(env.in, env.out, mixpanel.NewDryRun(s), clock)
+			return mapCalls(env.in, unshown(env.out), mixpanel.NewDryRun(s), clock)
 		},
 	}
 	cmd.Flags().StringVar(&settings, "settings", "", "`file` with the settings of the destination")

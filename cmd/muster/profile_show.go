@@ -58,7 +58,7 @@ func (env *environment) printPerson(p *store.Person) error {
 		w.Flush()
 		fmt.Fprintf(env.out, "\n%s\n", title)
 		for _, row := range rows {
-			fmt.Fprintln(w, "  "+strings.Join(row, "\t"))
+			fmt.Fprintln(w, "  "+tableRow(row))
 		}
 	}
 	fmt.Fprintf(env.out, "profile %d, known since %s", p.ProfileID, instantText(p.CreatedAt))

@@ -110,7 +110,7 @@ func psql(cmd *cobra.Command, env *environment, db *databaseFlags, args []string
 		return err
 	}
 	child := exec.Command(program, args...) //nolint:noctx // psql ends as its user says, see below
-	child.Stdin, child.Stdout, child.Stderr = env.in, env.out, env.err
+	child.Stdin, child.Stdout, child.Stderr = env.in, unshown(env.out), env.err
 	child.Env = append(os.Environ(), settings...)
 	// An interrupt is psql's: it cancels a query there, and must not end this program.
 	signals := make(chan os.Signal, 1)

@@ -40,7 +40,9 @@ func (f failure) Error() string { return fmt.Sprintf("exit %d", f.code) }
 
 // run executes a command line and returns its exit code.
 func run(ctx context.Context, env *environment, args []string) int {
-	root := newRoot(env)
+	seen := *env
+	seen.out = shown{env.out}
+	root := newRoot(&seen)
 	root.SetArgs(longFlags(args))
 	err := root.ExecuteContext(ctx)
 	var f failure
@@ -51,10 +53,10 @@ func run(ctx context.Context, env *environment, args []string) int {
 	case errors.As(err, &f):
 		return f.code
 	case errors.As(err, &usage):
-		fmt.Fprintf(env.err, "muster: %v\nrun 'muster help' for the commands\n", err)
+		fmt.Fprintf(shown{env.err}, "muster: %v\nrun 'muster help' for the commands\n", err)
 		return exitUsage
 	}
-	fmt.Fprintf(env.err, "muster: %v\n", err)
+	fmt.Fprintf(shown{env.err}, "muster: %v\n", err)
 	return exitFailed
 }
 
@@ -148,7 +150,7 @@ func (env *environment) printJSON(v any) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.out, "%s\n", text)
+	_, err = fmt.Fprintf(unshown(env.out), "%s\n", text)
 	return err
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/csv"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
@@ -174,7 +173,7 @@ func (env *environment) printSources(sources []store.Source, output string) erro
 	case "json":
 		return env.printJSON(orEmpty(sources))
 	case "csv":
-		w := csv.NewWriter(env.out)
+		w := newTable(env.out)
 		lines := [][]string{{"name", "enabled", "origin", "has_key", "rate", "rate_from", "created_at", "old_keys_until", "last_call_at"}}
 		for _, s := range sources {
 			rate := ""

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/csv"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -14,7 +13,7 @@ func (env *environment) printTable(output string, head []string, rows [][]string
 	case "json":
 		return env.printJSON(v)
 	case "csv":
-		w := csv.NewWriter(env.out)
+		w := newTable(env.out)
 		names := make([]string, len(head))
 		for i, h := range head {
 			names[i] = strings.ReplaceAll(strings.ToLower(h), " ", "_")
@@ -27,7 +26,7 @@ func (env *environment) printTable(output string, head []string, rows [][]string
 	w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join(head, "\t"))
 	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+		fmt.Fprintln(w, tableRow(row))
 	}
 	return w.Flush()
 }
