@@ -30,8 +30,6 @@ type Profile struct {
 	unmarked map[int64]bool                 // computations that have no mark on the profile for certain
 	fanout   map[fanoutKey]identity.Targets // worked out once per transaction
 
-	met []*Connection // that may have told several of its ids before these came together
-
 	fault error // found in what is stored; the profile must not be saved
 
 	Changes  []Change  // of values, in order
