@@ -72,9 +72,13 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fake := mixpaneltest.Start(t, mixpaneltest.Options{Projects: []mixpaneltest.Project{{
-		Token: houseToken, Secret: houseAPISecret, ProjectID: "42", ServiceAccounts: map[string]string{"robot": houseAccount},
-	}}})
+	// Each destination is a project of its own: what two of them do at the same time is no fault.
+	fake := mixpaneltest.Start(t, mixpaneltest.Options{Projects: []mixpaneltest.Project{
+		{Token: houseToken},
+		{Token: "1" + houseToken[1:], Secret: houseAPISecret},
+		{Token: "2" + houseToken[1:], ProjectID: "42", ServiceAccounts: map[string]string{"robot": houseAccount}},
+		{Token: "3" + houseToken[1:], Secret: "another"},
+	}})
 	c, err := pgx.ParseConfig(pgtest.DSN(t))
 	if err != nil {
 		t.Fatal(err)
@@ -86,17 +90,18 @@ func newHouse(t *testing.T) *house {
 	h.muster, err = served.New(served.Options{
 		Program: program, Dir: h.dir, Log: &h.log, Args: []string{"--verbose"}, Env: []string{"DATABASE_URL=" + h.dsn},
 		Config: fmt.Sprintf(`
+api: {rate: 1000000}
 sources:
   - {name: web, write_key: %[1]s}
 destinations:
   - {name: plain, settings: {token: %[3]s, base_url: %[2]q}, sources: [web]}
-  - {name: secret, settings: {token: %[3]s, api_secret: %[4]s, base_url: %[2]q}}
-  - {name: account, settings: {token: %[3]s, service_account_username: robot, service_account_secret: %[5]s, mixpanel_project_id: 42, base_url: %[2]q}}
-  - {name: wrong, settings: {token: %[3]s, api_secret: %[4]s-wrong, base_url: %[2]q}, sources: [web]}
-  - {name: nowhere, settings: {token: %[3]s, api_secret: %[4]s, base_url: "http://127.0.0.1:1"}, sources: [web]}
+  - {name: secret, settings: {token: "1%[6]s", api_secret: %[4]s, base_url: %[2]q}}
+  - {name: account, settings: {token: "2%[6]s", service_account_username: robot, service_account_secret: %[5]s, mixpanel_project_id: 42, base_url: %[2]q}}
+  - {name: wrong, settings: {token: "3%[6]s", api_secret: %[4]s-wrong, base_url: %[2]q}, sources: [web]}
+  - {name: nowhere, settings: {token: "4%[6]s", api_secret: %[4]s, base_url: "http://127.0.0.1:1"}, sources: [web]}
 audiences:
   - {name: Seen, query: "event('Seen').count() >= 1", include_anonymous: true, connections: [{destination: plain, emit: both}, {destination: secret, emit: track}, {destination: account, emit: track}, {destination: wrong, emit: track}, {destination: nowhere}]}
-`, houseKey, fake.URL(), houseToken, houseAPISecret, houseAccount),
+`, houseKey, fake.URL(), houseToken, houseAPISecret, houseAccount, houseToken[1:]),
 	})
 	if err != nil {
 		t.Fatal(err)
