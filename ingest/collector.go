@@ -245,7 +245,7 @@ func (c *Collector) storeGroup(ctx context.Context, group []*submission) {
 	}
 	patience := time.AfterFunc(c.cfg.Patience, func() {
 		c.stalled.Add(1)
-		c.cfg.Log.Warn("storing calls takes long; does the database answer, and does somebody hold a lock?", "calls", len(items), "longer than", c.cfg.Patience)
+		c.cfg.Log.Warn("storing calls takes long; does the database answer, and does somebody hold a lock?", "calls", len(items), "longer_than", c.cfg.Patience)
 	})
 	results, err := store(ctx, c.sink, items)
 	if ranOut := !patience.Stop(); ranOut {

@@ -19,7 +19,7 @@ import (
 var hostileTexts = []string{
 	`'; DROP TABLE muster.events; --`, `' OR '1'='1`, `"; SELECT pg_sleep(10); /*`, `$1`, `$$`, `\`, `\'`, `%s%n%d%!v(MISSING)`, `%`, `_`, `{{.}}`, `${HOME}`, `$.a[0]`, `a.b`, `a"b`, "a'b", "a`b",
 	`{"$ne": null}`, `[1]`, `null`, `../../etc/passwd`, `=HYPERLINK("http://x")`, `@SUM(A1)`, `+1+cmd|' /C calc'!A0`, "\x1b[2J\x1b]0;owned\x07", "a\r\nSet-Cookie: x=1", "a\tb\nc", "\u202egnp.exe",
-	"\u2066x\u2069", "\u009b31m", "<script>alert(1)</script>", "\ufeffx", "\u0301\u0301", "e\u0301", "\U0001f469\u200d\U0001f469", strings.Repeat("ü", 100), "‮׳״", " lead and trail ", "\u2028",
+	"\u2066x\u2069", "\u009b31m", "<script>alert(1)</script>", "\ufeffx", "\u0301\u0301", "e\u0301", "\U0001f469\u200d\U0001f469", strings.Repeat("ü", 100), "\u202e\u05f3\u05f4", " lead and trail ", "\u2028",
 }
 
 // Texts that mean something to a database, a terminal, a spreadsheet or a shell are stored, counted,
