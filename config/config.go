@@ -89,8 +89,11 @@ type Destination struct {
 	Settings mixpanel.Settings `yaml:"settings"`
 	// Sources are those whose own calls are forwarded to it, by name; they may be made by
 	// command too.
-	Sources  []string `yaml:"sources"`
-	Delivery Delivery `yaml:"delivery"`
+	Sources []string `yaml:"sources"`
+	// DeviceSources are those whose pages tell it of their calls themselves, by name; their
+	// libraries are given its settings for that. They may be made by command too.
+	DeviceSources []string `yaml:"device_sources"`
+	Delivery      Delivery `yaml:"delivery"`
 }
 
 // Delivery says for how long a message is tried that a destination does not take. It is given up
@@ -234,13 +237,29 @@ func (c *Config) Definitions() []engine.Definition {
 	return defs
 }
 
-// MixpanelSettings are the destinations by name.
+// MixpanelSettings are the destinations by name. One that pages tell themselves knows user
+// ids before Muster tells it anything, as one that calls are forwarded to does, so that an
+// alias is as late there: see [mixpanel.Settings.Aliasing].
 func (c *Config) MixpanelSettings() map[string]mixpanel.Settings {
 	settings := make(map[string]mixpanel.Settings, len(c.Destinations))
 	for _, d := range c.Destinations {
+		if len(d.DeviceSources) > 0 && d.Settings.Aliasing(true) == engine.AliasNever {
+			d.Settings.AliasWhenKnown = new(bool)
+		}
 		settings[d.Name] = d.Settings
 	}
 	return settings
+}
+
+// DeviceMode is, by destination, the sources whose pages tell it themselves.
+func (c *Config) DeviceMode() map[string][]string {
+	sources := make(map[string][]string)
+	for _, d := range c.Destinations {
+		if len(d.DeviceSources) > 0 {
+			sources[d.Name] = d.DeviceSources
+		}
+	}
+	return sources
 }
 
 // Forwarding names the sources whose own calls are forwarded, by destination.

@@ -120,6 +120,30 @@ destinations:
 	}
 }
 
+// Pages that tell a destination themselves make user ids known there before Muster does, as
+// forwarded calls do: an alias that would come too late is off unless it is asked for.
+func TestDeviceMode(t *testing.T) {
+	c := mustParse(t, `
+destinations:
+  - {name: usual, settings: {token: a}, device_sources: [web, shop], sources: [web]}
+  - {name: asked, settings: {token: b, alias_when_known: true}, device_sources: [app]}
+  - {name: merges, settings: {token: c, id_merge: original}, device_sources: [tv]}
+  - {name: told, settings: {token: d}}
+`)
+	if diff := cmp.Diff(map[string][]string{"usual": {"web", "shop"}, "asked": {"app"}, "merges": {"tv"}}, c.DeviceMode()); diff != "" {
+		t.Errorf("sources (-want +got)\n%s", diff)
+	}
+	for name, want := range map[string]engine.Aliasing{"usual": engine.AliasNever, "asked": engine.AliasOnce, "merges": engine.AliasIdentify, "told": engine.AliasOnce} {
+		settings := c.MixpanelSettings()[name]
+		if got := settings.Aliasing(false); got != want {
+			t.Errorf("%s: aliasing %v, want %v", name, got, want)
+		}
+	}
+	if c.Destinations[0].Settings.AliasWhenKnown != nil {
+		t.Error("the configuration was edited")
+	}
+}
+
 // A key that happens to be digits is a text: YAML's octal must not get at it.
 func TestNumbersThatAreTexts(t *testing.T) {
 	c := mustParse(t, "sources:\n  - {name: web, write_key: 00420}\n  - {name: app, write_key: 12e3}\n")
@@ -160,6 +184,11 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"forwarding from nobody", "destinations:\n  - name: m\n    settings: {token: t}\n    sources: [web, '']\n", `muster.yaml:4: destinations[0].sources[1]: "" is no name of a source; use 1 to 64`},
 		{"forwarding twice", "destinations:\n  - name: m\n    settings: {token: t}\n    sources: [web, ios, web]\n", `muster.yaml:4: destinations[0].sources[2]: the source "web" stands twice`},
 		{"forwarding from a text", "destinations:\n  - name: m\n    settings: {token: t}\n    sources: web\n", "muster.yaml:4:14: a text stands where a list belongs"},
+		{"pages of nobody", "destinations:\n  - name: m\n    settings: {token: t}\n    device_sources: [web, 'my web']\n", `muster.yaml:4: destinations[0].device_sources[1]: "my web" is no name of a source; use 1 to 64`},
+		{"pages twice", "destinations:\n  - name: m\n    settings: {token: t}\n    device_sources: [web, ios, web]\n", `muster.yaml:4: destinations[0].device_sources[2]: the source "web" stands twice`},
+		{"pages as a text", "destinations:\n  - name: m\n    settings: {token: t}\n    device_sources: web\n", "muster.yaml:4:21: a text stands where a list belongs"},
+		{"pages of two", "destinations:\n  - {name: m, settings: {token: t}, device_sources: [web]}\n  - name: n\n    settings: {token: u}\n    device_sources: [app, web]\n", `muster.yaml:5: destinations[1].device_sources[1]: the source "web" is among those of destinations[0] too, and a library in a browser knows one Mixpanel; leave it in one of the two, or give the pages that tell the other a source of their own`},
+		{"pages to India", "destinations:\n  - name: m\n    settings: {token: t, region: in}\n    device_sources: [web]\n", `muster.yaml:3: destinations[0].settings.region: is "in", which the integration for browsers does not know: pages would tell the US; leave device_sources out`},
 		{"giving up too soon", "destinations:\n  - name: m\n    settings: {token: t}\n    delivery:\n      give_up_after: 2s\n", "muster.yaml:5: destinations[0].delivery.give_up_after: 2s is too short: a minute, 1m, is the least"},
 		{"no attempts", "destinations:\n  - {name: m, settings: {token: t}, delivery: {give_up_attempts: -1}}\n", "muster.yaml:2: destinations[0].delivery.give_up_attempts: is -1; use 1 or more, or leave it out for 10"},
 		{"no token", "destinations:\n  - name: m\n    settings:\n      region: eu\n", "muster.yaml:4: destinations[0].settings.token: is missing; copy the project token from Mixpanel's project settings"},

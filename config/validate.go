@@ -120,28 +120,54 @@ func (c *Config) destinationFaults(f *faults) {
 		if d.Kind != "mixpanel" {
 			f.add(place+".kind", "%q is not known; use mixpanel, or leave it out", d.Kind)
 		}
-		for n, source := range d.Sources {
-			place := fmt.Sprintf("%s.sources[%d]", place, n)
-			switch {
-			case !nameRule.MatchString(source):
-				f.add(place, "%q is no name of a source; %s", source, nameRemedy)
-			case slices.Index(d.Sources, source) < n:
-				f.add(place, "the source %q stands twice", source)
-			}
-		}
+		sourceNameFaults(f, place+".sources", d.Sources)
+		sourceNameFaults(f, place+".device_sources", d.DeviceSources)
+		c.deviceFaults(f, i)
 		if age := d.Delivery.GiveUpAfter; age < 0 || age > 0 && age < time.Minute {
 			f.add(place+".delivery.give_up_after", "%s is too short: a minute, 1m, is the least", age)
 		}
 		if n := d.Delivery.GiveUpAttempts; n < 0 {
 			f.add(place+".delivery.give_up_attempts", "is %d; use 1 or more, or leave it out for %d", n, deliver.DefaultGiveUpAttempts)
 		}
-		for _, err := range each(d.Settings.Validate()) {
+		found := each(d.Settings.Validate())
+		if len(d.DeviceSources) > 0 {
+			found = append(found, each(d.Settings.ValidateForBrowsers())...)
+		}
+		for _, err := range found {
 			field := place + ".settings"
 			if setting, ok := errors.AsType[*mixpanel.SettingError](err); ok {
 				field += "." + setting.Setting
 				err = fmt.Errorf("%s; %s", setting.Problem, setting.Remedy)
 			}
 			f.add(field, "%w", err)
+		}
+	}
+}
+
+// sourceNameFaults checks the names of sources that a destination is connected to. Whether
+// there are such sources, the database knows: they may be made by command.
+func sourceNameFaults(f *faults, place string, names []string) {
+	for n, source := range names {
+		place := fmt.Sprintf("%s[%d]", place, n)
+		switch {
+		case !nameRule.MatchString(source):
+			f.add(place, "%q is no name of a source; %s", source, nameRemedy)
+		case slices.Index(names, source) < n:
+			f.add(place, "the source %q stands twice", source)
+		}
+	}
+}
+
+// deviceFaults checks that the pages of a source tell one destination only: their library
+// has one place for the settings of Mixpanel.
+func (c *Config) deviceFaults(f *faults, destination int) {
+	d := c.Destinations[destination]
+	for n, source := range d.DeviceSources {
+		other := slices.IndexFunc(c.Destinations[:destination], func(o Destination) bool { return slices.Contains(o.DeviceSources, source) })
+		if other >= 0 {
+			f.add(fmt.Sprintf("destinations[%d].device_sources[%d]", destination, n),
+				"the source %q is among those of destinations[%d] too, and a library in a browser knows one Mixpanel; leave it in one of the two, or give the pages that tell the other a source of their own",
+				source, other)
 		}
 	}
 }

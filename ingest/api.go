@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"muster/event"
 )
 
@@ -38,6 +40,10 @@ type Config struct {
 	// PublicURL is the address under which libraries reach this API, for the settings
 	// that they fetch. Empty means the address at which they fetch them.
 	PublicURL string
+	// Integrations are what the libraries of a source run themselves besides sending their
+	// calls here: by the source's name and the integration's, the settings of each, a JSON
+	// object. Whoever knows the write key, which pages show, can read them.
+	Integrations map[string]map[string]jsontext.Value
 	// ClientIP finds the address of a client, for example behind a proxy that is
 	// trusted. Nil means the address of the connection.
 	ClientIP func(*http.Request) string
@@ -66,6 +72,9 @@ func New(cfg Config) (*API, error) {
 	}
 	public, err := ParsePublicURL(cfg.PublicURL)
 	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	if err := checkIntegrations(cfg.Integrations); err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
 	cfg.DefaultRate = cmp.Or(cfg.DefaultRate, DefaultRate)

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"muster/event"
 )
 
@@ -319,11 +321,27 @@ func TestMethodsAndPaths(t *testing.T) {
 func TestNewRefusesBadConfigurations(t *testing.T) {
 	now := func() time.Time { return noon }
 	collector := NewCollector(&memory{}, CollectorConfig{})
+	with := func(source, integration, settings string) Config {
+		return Config{
+			Sources: keys{}, Collector: collector, Now: now,
+			Integrations: map[string]map[string]jsontext.Value{source: {integration: jsontext.Value(settings)}},
+		}
+	}
+	if _, err := New(with("shop", "Alpha", `{"a":1}`)); err != nil {
+		t.Error(err)
+	}
 	for name, cfg := range map[string]Config{
 		"nothing":   {},
 		"no clock":  {Sources: keys{}, Collector: collector},
 		"no scheme": {Sources: keys{}, Collector: collector, Now: now, PublicURL: "shop.test"},
 		"other":     {Sources: keys{}, Collector: collector, Now: now, PublicURL: "ftp://shop.test"},
+
+		"own integration":     with("shop", "Segment.io", `{}`),
+		"unnamed integration": with("shop", "", `{}`),
+		"unnamed source":      with("", "Alpha", `{}`),
+		"settings not JSON":   with("shop", "Alpha", `{"a":`),
+		"settings no object":  with("shop", "Alpha", `[]`),
+		"settings not there":  with("shop", "Alpha", ``),
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: no error", name)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 func TestBrowsers(t *testing.T) {
@@ -62,6 +64,24 @@ func TestSettings(t *testing.T) {
 	if g := fixed.send(t, http.MethodGet, "/v1/projects/nope/settings", nil); g.status != 200 ||
 		!strings.Contains(g.body, `"apiHost":"events.shop.test/seg/v1","protocol":"https"`) {
 		t.Errorf("public address: %d %s", g.status, g.body)
+	}
+}
+
+// What the libraries of a source run themselves is handed to them as it is, and to no other
+// source.
+func TestSettingsOfIntegrations(t *testing.T) {
+	s := open(t, func(c *Config, _ *CollectorConfig, _ *memory) {
+		c.LenientAuth = true
+		c.Integrations = map[string]map[string]jsontext.Value{"shop": {"Zeta": []byte(`{"b":2,"a":[]}`), "Alpha": []byte(`{}`)}}
+	})
+	shop := s.send(t, http.MethodGet, "/v1/projects/wk1/settings", nil)
+	if shop.status != 200 || !strings.HasPrefix(shop.body, `{"integrations":{"Alpha":{},"Segment.io":{"apiKey":"wk1",`) || !strings.Contains(shop.body, `,"Zeta":{"b":2,"a":[]}},"plan":`) {
+		t.Errorf("settings %d %s", shop.status, shop.body)
+	}
+	for _, key := range []string{"wk2", "nope"} {
+		if g := s.send(t, http.MethodGet, "/v1/projects/"+key+"/settings", nil); g.status != 200 || strings.Contains(g.body, "Alpha") {
+			t.Errorf("%s: settings %d %s", key, g.status, g.body)
+		}
 	}
 }
 

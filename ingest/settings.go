@@ -7,15 +7,16 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The settings that browser and mobile libraries fetch when they start: where to
-// send calls, and that every event is welcome.
+// send calls, which integrations they run themselves, and that every event is welcome.
 type (
 	librarySettings struct {
-		Integrations map[string]segmentIO `json:"integrations"`
-		Plan         trackingPlan         `json:"plan"`
-		Metrics      metricSettings       `json:"metrics"`
+		Integrations map[string]any `json:"integrations"` // a segmentIO, and Config.Integrations as they are
+		Plan         trackingPlan   `json:"plan"`
+		Metrics      metricSettings `json:"metrics"`
 	}
 	segmentIO struct {
 		APIKey                string   `json:"apiKey"`
@@ -36,9 +37,27 @@ type (
 	}
 )
 
+// ownIntegration is how libraries know the Tracking API itself.
+const ownIntegration = "Segment.io"
+
+// checkIntegrations tells what is wrong with Config.Integrations.
+func checkIntegrations(bySource map[string]map[string]jsontext.Value) error {
+	for source, integrations := range bySource {
+		for name, settings := range integrations {
+			switch {
+			case source == "" || name == "" || name == ownIntegration:
+				return fmt.Errorf("source %q: an integration cannot have the name %q, and neither name can be empty", source, name)
+			case settings.Kind() != '{' || !settings.IsValid():
+				return fmt.Errorf("source %q: the settings of the integration %s are no JSON object", source, name)
+			}
+		}
+	}
+	return nil
+}
+
 // settings answers GET /v1/projects/{writeKey}/settings.
 func (a *API) settings(w http.ResponseWriter, r *http.Request, key string) {
-	_, why := a.source(r.Context(), key)
+	src, why := a.source(r.Context(), key)
 	if why != nil && (why.status != http.StatusUnauthorized || !a.cfg.LenientAuth) {
 		if why.status == http.StatusUnauthorized {
 			why.status = http.StatusNotFound
@@ -47,15 +66,19 @@ func (a *API) settings(w http.ResponseWriter, r *http.Request, key string) {
 		return
 	}
 	protocol, host := a.publicAddress(r)
+	integrations := map[string]any{ownIntegration: segmentIO{
+		APIKey: key, APIHost: host + "/v1", Protocol: protocol,
+		UnbundledIntegrations: []string{}, AddBundledMetadata: true,
+	}}
+	for name, settings := range a.cfg.Integrations[src.Name] {
+		integrations[name] = settings
+	}
 	text, err := json.Marshal(librarySettings{
-		Integrations: map[string]segmentIO{"Segment.io": {
-			APIKey: key, APIHost: host + "/v1", Protocol: protocol,
-			UnbundledIntegrations: []string{}, AddBundledMetadata: true,
-		}},
+		Integrations: integrations,
 		Plan: trackingPlan{Track: map[string]plannedEvent{
 			"__default": {Enabled: true, Integrations: map[string]any{}},
 		}},
-	})
+	}, json.Deterministic(true)) // caches compare answers
 	if err != nil { // a host name or key that is not UTF-8
 		reply(w, refuse(http.StatusBadRequest, CodeUnreadableBody, "the request's host or key is not valid text"))
 		return

@@ -58,7 +58,8 @@ type Settings struct {
 	Region                      string `json:"region,omitempty" yaml:"region,omitempty"`
 	BaseURL                     string `json:"base_url,omitempty" yaml:"base_url,omitempty"`
 
-	// Settings of the browser library. They are kept for it and change nothing here.
+	// Settings of the browser library, for pages that tell Mixpanel themselves; see ForBrowsers.
+	// They change nothing that is sent from here.
 	CrossSubdomainCookie *bool  `json:"cross_subdomain_cookie,omitempty" yaml:"cross_subdomain_cookie,omitempty"` // default true
 	Persistence          string `json:"persistence,omitempty" yaml:"persistence,omitempty"`                       // cookie (default) or localStorage
 	SecureCookie         bool   `json:"secure_cookie,omitempty" yaml:"secure_cookie,omitempty"`

@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -21,6 +24,7 @@ import (
 	"muster/config"
 	"muster/event"
 	"muster/ingest"
+	"muster/mixpanel"
 	"muster/store"
 	"muster/web"
 )
@@ -120,6 +124,10 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		return err
 	}
 	defer a.Close()
+	integrations, err := inBrowsers(ctx, s, c, env.now(), log)
+	if err != nil {
+		return err
+	}
 	if err := define(ctx, a, c, log); err != nil {
 		return err
 	}
@@ -128,7 +136,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	recorder := a.Recorder()
 	api, err := ingest.New(ingest.Config{
 		Sources: s.WriteKeys(env.now), Collector: collector, Recorder: recorder, Now: env.now, Log: log, LenientAuth: c.LenientAuth,
-		PublicURL: c.PublicURL, ClientIP: ingest.BehindProxies(c.Proxies()), DefaultRate: c.DefaultRate, OnAnswer: func(code event.Code) { metrics.Answered(string(code)) },
+		PublicURL: c.PublicURL, Integrations: integrations, ClientIP: ingest.BehindProxies(c.Proxies()), DefaultRate: c.DefaultRate, OnAnswer: func(code event.Code) { metrics.Answered(string(code)) },
 	})
 	if err != nil {
 		return err
@@ -185,6 +193,36 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 	err = g.Wait()
 	log.Info("stopped")
 	return err
+}
+
+// inBrowsers is what the libraries of sources in device mode are given, by the names of source
+// and integration. A source must be known by now.
+func inBrowsers(ctx context.Context, s *store.Store, c *config.Config, now time.Time, log *slog.Logger) (map[string]map[string]jsontext.Value, error) {
+	modes, settings := c.DeviceMode(), c.MixpanelSettings()
+	if len(modes) == 0 {
+		return nil, nil
+	}
+	known, err := s.Sources(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	given := make(map[string]map[string]jsontext.Value)
+	for _, destination := range slices.Sorted(maps.Keys(modes)) {
+		project := settings[destination]
+		text, err := project.ForBrowsers()
+		if err != nil {
+			return nil, fmt.Errorf("destination %s: %w", destination, err)
+		}
+		for _, source := range modes[destination] {
+			if !slices.ContainsFunc(known, func(k store.Source) bool { return k.Name == source }) {
+				return nil, fmt.Errorf("destination %s: there is no source %q whose pages could tell it themselves; correct the name in device_sources, add it to sources, or make it with muster source create %s",
+					destination, source, source)
+			}
+			given[source] = map[string]jsontext.Value{mixpanel.IntegrationName: text}
+		}
+		log.Info("pages tell it themselves", "destination", destination, "sources", modes[destination])
+	}
+	return given, nil
 }
 
 // define brings the configured computations in. One that is refused does not keep the

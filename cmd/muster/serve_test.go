@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -80,6 +81,54 @@ func TestServeForwards(t *testing.T) {
 	if code := r.wait(t); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// The pages of a source in device mode are handed what they need to tell Mixpanel themselves,
+// and no secret; what they have told is not told again from here.
+func TestServeHandsMixpanelToBrowsers(t *testing.T) {
+	fake := mixpaneltest.Start(t, mixpaneltest.Options{Projects: []mixpaneltest.Project{{Token: testToken, Secret: "hidden-secret"}}})
+	env := map[string]string{"DATABASE_URL": pgtest.DSN(t), "WRITE_KEY": writeKey, "MIXPANEL_TOKEN": testToken, "MIXPANEL_URL": fake.URL()}
+	device := func(source string) string {
+		text := strings.Replace(serveConfig, "destinations:\n  - name: mixpanel\n    settings:\n",
+			"  - {name: server, write_key: key-of-the-server}\ndestinations:\n  - name: mixpanel\n    sources: [web, server]\n    device_sources: ["+source+
+				"]\n    settings:\n      api_secret: hidden-secret\n      persistence: localStorage\n      secure_cookie: true\n", 1)
+		return writeFile(t, "muster.yaml", text)
+	}
+	r := background(t, env, "serve", "--config", device("webb"), "--listen", "127.0.0.1:0")
+	if code := <-r.done; code == exitOK || !strings.Contains(r.err.String(), `destination mixpanel: there is no source "webb" whose pages`) {
+		t.Fatalf("exit code %d:\n%s", code, &r.err)
+	}
+	r = background(t, env, "serve", "--config", device("web"), "--listen", "127.0.0.1:0")
+	url := r.serving(t)
+	settings := func(key string) map[string]map[string]any {
+		status, text := get(t, url+"/v1/projects/"+key+"/settings")
+		var s struct {
+			Integrations map[string]map[string]any `json:"integrations"`
+		}
+		if err := json.Unmarshal([]byte(text), &s); err != nil || status != http.StatusOK || strings.Contains(text, "hidden") {
+			t.Fatalf("settings %d %v %s", status, err, text)
+		}
+		return s.Integrations
+	}
+	web := settings(writeKey)["Mixpanel"]
+	if web["token"] != testToken || web["persistence"] != "localStorage" || web["secureCookie"] != true || web["crossSubdomainCookie"] != true || web["bundlingStatus"] != "bundled" {
+		t.Errorf("Mixpanel for pages: %v", web)
+	}
+	if server := settings("key-of-the-server"); len(server) != 1 || server["Segment.io"] == nil {
+		t.Errorf("settings of a source that has no pages: %v", server)
+	}
+	for name, bundled := range map[string]string{"Seen here": `["Segment.io"]`, "Seen there": `["Mixpanel","Segment.io"]`} {
+		call := fmt.Sprintf(`{"userId":"kim","event":%q,"_metadata":{"bundled":%s}}`, name, bundled)
+		if status := send(url+"/v1/track", writeKey, call); status != http.StatusOK {
+			t.Errorf("%s: %d", name, status)
+		}
+	}
+	pool := database(t, env["DATABASE_URL"])
+	eventually(t, "all is told", func() bool { return one[int](t, pool, waiting) == 0 })
+	if events := fake.Events(testToken, mixpaneltest.Raw); len(events) != 1 || events[0].Name != "Seen here" {
+		t.Errorf("events in Mixpanel: %v", events)
+	}
+	r.wait(t)
 }
 
 // send posts a call and returns the status of the answer, 0 if there is none.
