@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,23 +19,24 @@ type browser struct {
 	outcomes chan outcome
 }
 
-// startBrowser opens the page, whose library is to send to host, until the test ends.
-func startBrowser(t *testing.T, chromium, host string, batching bool) *browser {
+// startBrowser opens the page, whose library is to send to host, until the test ends. more
+// are further parameters of the page.
+func startBrowser(t *testing.T, chromium, host string, more url.Values) *browser {
 	t.Helper()
 	b := &browser{commands: make(chan command), outcomes: make(chan outcome)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, "drivers/browser.html")
 	})
-	mux.Handle("GET /umd/", http.StripPrefix("/umd/", http.FileServer(http.Dir("node_modules/@segment/analytics-next/dist/umd"))))
+	library := http.FileServer(http.Dir("node_modules/@segment/analytics-next/dist/umd"))
+	mux.Handle("GET /umd/", http.StripPrefix("/umd/", library))
+	mux.Handle("GET /analytics-next/bundles/", http.StripPrefix("/analytics-next/bundles/", library))
 	mux.HandleFunc("POST /next", b.next)
 	pages := httptest.NewServer(mux)
 	t.Cleanup(pages.Close)
 
 	query := url.Values{"host": {host}, "writeKey": {writeKey}}
-	if batching {
-		query.Set("batching", "1")
-	}
+	maps.Copy(query, more)
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), chromium,
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -81,15 +83,21 @@ func (b *browser) next(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b *browser) do(ctx context.Context, c command) error {
+	_, err := b.ask(ctx, c)
+	return err
+}
+
+// ask has a command done and returns all that came of it.
+func (b *browser) ask(ctx context.Context, c command) (outcome, error) {
 	select {
 	case b.commands <- c:
 	case <-ctx.Done():
-		return fmt.Errorf("%s: the page does not ask for commands: %w", c.Command, ctx.Err())
+		return outcome{}, fmt.Errorf("%s: the page does not ask for commands: %w", c.Command, ctx.Err())
 	}
 	select {
 	case o := <-b.outcomes:
-		return o.err()
+		return o, o.err()
 	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", c.Command, ctx.Err())
+		return outcome{}, fmt.Errorf("%s: %w", c.Command, ctx.Err())
 	}
 }

@@ -16,6 +16,7 @@ import (
 //
 //	calls  one of each of the six calls, and the visit that alias joins; Group is an account
 //	track  Count events with the property number, from 0, Every so many milliseconds
+//	told   what the page has told Mixpanel itself; of browsers in device mode
 //	flush  wait until the library has delivered what it was given, if it can wait
 type command struct {
 	Command   string `json:"command"`
@@ -31,6 +32,7 @@ type command struct {
 // outcome is how a command went.
 type outcome struct {
 	Error string `json:"error"`
+	Told  []told `json:"told"` // by told
 }
 
 func (o outcome) err() error {

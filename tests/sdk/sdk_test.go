@@ -4,6 +4,7 @@
 package sdk_test
 
 import (
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,18 +17,7 @@ import (
 const enabled = "MUSTER_SDK_TESTS"
 
 func TestLibraries(t *testing.T) {
-	if os.Getenv(enabled) == "" {
-		t.Skip("tests/sdk/run.sh installs Segment's libraries and runs this test")
-	}
-	bin, err := served.TempDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(bin) })
-	program, err := served.Build(t.Context(), bin)
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin, program := build(t)
 	for _, library := range []struct {
 		name  string
 		hasty int // how many calls, one after the other, are too many requests; 0: it does not heed Retry-After
@@ -40,10 +30,10 @@ func TestLibraries(t *testing.T) {
 			return startProcess(t, ".", buildGoDriver(t, bin), host, writeKey)
 		}},
 		{"browser", 6, func(t *testing.T, host string) driver {
-			return startBrowser(t, "chromium", host, false)
+			return startBrowser(t, "chromium", host, nil)
 		}},
 		{"browser, batching", 0, func(t *testing.T, host string) driver {
-			return startBrowser(t, "chromium", host, true)
+			return startBrowser(t, "chromium", host, url.Values{"batching": {"1"}})
 		}},
 	} {
 		t.Run(library.name, func(t *testing.T) {
@@ -59,6 +49,24 @@ func TestLibraries(t *testing.T) {
 			}
 		})
 	}
+}
+
+// build makes muster, in a directory that is gone after the test. It skips the test where the
+// libraries are not installed.
+func build(t *testing.T) (dir, program string) {
+	t.Helper()
+	if os.Getenv(enabled) == "" {
+		t.Skip("tests/sdk/run.sh installs Segment's libraries and runs this test")
+	}
+	dir, err := served.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if program, err = served.Build(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir, program
 }
 
 func buildGoDriver(t *testing.T, dir string) string {

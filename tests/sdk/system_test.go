@@ -13,7 +13,10 @@ import (
 	"muster/tests/served"
 )
 
-const writeKey = "key-of-the-sdk-test"
+const (
+	writeKey = "key-of-the-sdk-test"
+	pagesKey = "key-of-pages-in-device-mode" // forwarded as well, but for what pages tell
+)
 
 // stepPatience bounds whatever a test waits for.
 const stepPatience = 2 * time.Minute
@@ -36,13 +39,14 @@ func startSystem(t *testing.T, program string) *system {
 	s.muster, err = served.New(served.Options{Program: program, Dir: dir, Log: t.Output(), Config: fmt.Sprintf(`
 sources:
   - {name: app, write_key: %s}
+  - {name: pages, write_key: %s}
 destinations:
-  - {name: mixpanel, settings: {token: %s, base_url: %q}}
+  - {name: mixpanel, settings: {token: %s, base_url: %q, persistence: localStorage}, sources: [pages], device_sources: [pages]}
 audiences:
   - {name: Buyers, key: buyers, query: "event('Order Completed').count() >= 1"}
 traits:
   - {name: Numbered, key: numbered, query: "event('Numbered').count()"}
-`, writeKey, mixpaneltest.DefaultToken, s.fake.URL())})
+`, writeKey, pagesKey, mixpaneltest.DefaultToken, s.fake.URL())})
 	if err != nil {
 		t.Fatal(err)
 	}
