@@ -237,13 +237,14 @@ func (c *Config) Definitions() []engine.Definition {
 	return defs
 }
 
-// MixpanelSettings are the destinations by name. One that pages tell themselves knows user
-// ids before Muster tells it anything, as one that calls are forwarded to does, so that an
-// alias is as late there: see [mixpanel.Settings.Aliasing].
+// MixpanelSettings are the destinations by name. One that pages tell themselves, or that
+// calls are forwarded to, knows user ids before Muster tells it anything, so that an alias
+// comes too late there: see [mixpanel.Settings.Aliasing]. It is said here, because a command
+// that forwards nothing, such as an import, must leave it at that.
 func (c *Config) MixpanelSettings() map[string]mixpanel.Settings {
 	settings := make(map[string]mixpanel.Settings, len(c.Destinations))
 	for _, d := range c.Destinations {
-		if len(d.DeviceSources) > 0 && d.Settings.Aliasing(true) == engine.AliasNever {
+		if len(d.DeviceSources)+len(d.Sources) > 0 && d.Settings.Aliasing(true) == engine.AliasNever {
 			d.Settings.AliasWhenKnown = new(bool)
 		}
 		settings[d.Name] = d.Settings

@@ -129,11 +129,12 @@ destinations:
   - {name: asked, settings: {token: b, alias_when_known: true}, device_sources: [app]}
   - {name: merges, settings: {token: c, id_merge: original}, device_sources: [tv]}
   - {name: told, settings: {token: d}}
+  - {name: forwards, settings: {token: e}, sources: [web]}
 `)
 	if diff := cmp.Diff(map[string][]string{"usual": {"web", "shop"}, "asked": {"app"}, "merges": {"tv"}}, c.DeviceMode()); diff != "" {
 		t.Errorf("sources (-want +got)\n%s", diff)
 	}
-	for name, want := range map[string]engine.Aliasing{"usual": engine.AliasNever, "asked": engine.AliasOnce, "merges": engine.AliasIdentify, "told": engine.AliasOnce} {
+	for name, want := range map[string]engine.Aliasing{"usual": engine.AliasNever, "asked": engine.AliasOnce, "merges": engine.AliasIdentify, "told": engine.AliasOnce, "forwards": engine.AliasNever} {
 		settings := c.MixpanelSettings()[name]
 		if got := settings.Aliasing(false); got != want {
 			t.Errorf("%s: aliasing %v, want %v", name, got, want)
