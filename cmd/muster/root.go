@@ -141,7 +141,15 @@ func (env *environment) logger(level slog.Level) *slog.Logger {
 	if terminal(env.err) {
 		return slog.New(tint.NewTextHandler(env.err, &tint.Options{Level: level, TimeFormat: time.TimeOnly}))
 	}
-	return slog.New(slog.NewJSONHandler(env.err, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewJSONHandler(env.err, &slog.HandlerOptions{Level: level, ReplaceAttr: withUnits}))
+}
+
+// withUnits writes durations with their unit, where JSON would have bare nanoseconds.
+func withUnits(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // printJSON writes a result for programs.
