@@ -27,6 +27,7 @@ type site struct {
 	*notebook
 	url       string
 	collector *Collector
+	api       *API
 	server    *httptest.Server
 	clock     atomic.Int64 // nanoseconds since noon
 	stop      func()       // ends the collector and waits for it
@@ -55,6 +56,7 @@ func open(t *testing.T, options ...func(*Config, *CollectorConfig, *memory)) *si
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.api = api
 	s.server = httptest.NewUnstartedServer(api)
 	Harden(s.server.Config)
 	s.server.Start()
