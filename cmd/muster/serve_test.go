@@ -70,8 +70,11 @@ func TestServeForwards(t *testing.T) {
 		}
 	}
 	pool := database(t, env["DATABASE_URL"])
-	eventually(t, "all is told", func() bool { return one[int](t, pool, waiting) == 0 })
-	kim, _ := fake.Profile(testToken, "kim")
+	var kim mixpaneltest.Profile
+	eventually(t, "all is told", func() bool { // the calls may have come before the audience's backfill
+		kim, _ = fake.Profile(testToken, "kim")
+		return one[int](t, pool, waiting) == 0 && kim.Properties["buyers"] != nil
+	})
 	if kim.Properties["plan"] != "pro" || kim.Properties["buyers"] != true || len(kim.Properties["$transactions"].([]any)) != 1 {
 		t.Errorf("kim as Mixpanel holds it: %v", kim.Properties)
 	}

@@ -89,7 +89,7 @@ var spoilt = []struct{ sql, difference string }{
 		FROM muster.events WHERE seq = (SELECT max(seq) FROM muster.events)`, "is 2 times in the event log"},
 	{`UPDATE muster.events SET message_id = 'nobody' WHERE seq = (SELECT seq FROM muster.events ORDER BY seq OFFSET 1 LIMIT 1)`, `the event "nobody" is stored`},
 	{`DELETE FROM muster.external_ids WHERE ctid = (SELECT min(ctid) FROM muster.external_ids WHERE id_type = 'email')`, "is of no profile"},
-	{`UPDATE muster.traits SET value = '"lead"' WHERE ctid = (SELECT max(ctid) FROM muster.traits WHERE key = 'level')`, `has the level "lead"`},
+	{`UPDATE muster.traits SET value = '"spoilt"' WHERE key = 'level'`, `has the level "spoilt"`},
 	{`DELETE FROM muster.account_members WHERE ctid = (SELECT min(ctid) FROM muster.account_members)`, "is no member of"},
 	{`UPDATE muster.computed_values SET value = '77' WHERE ctid = (SELECT min(ctid) FROM muster.computed_values
 		WHERE computation_id = (SELECT computation_id FROM muster.computations WHERE key = 'orders'))`, "orders, computed are 77"},

@@ -131,12 +131,12 @@ func (h *house) command(args ...string) (code int, out, all string) {
 	cmd := exec.CommandContext(ctx, program, append(args, "--config", filepath.Join(h.dir, "muster.yaml"))...)
 	cmd.Env = append(os.Environ(), "DATABASE_URL="+h.dsn)
 	cmd.Dir = h.dir
-	var stdout, both bytes.Buffer
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, &both), &both
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		h.Fatal(err)
 	}
-	return cmd.ProcessState.ExitCode(), stdout.String(), both.String()
+	return cmd.ProcessState.ExitCode(), stdout.String(), stdout.String() + stderr.String()
 }
 
 // must runs a command that has to work, and gives what it prints.
