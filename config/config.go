@@ -254,21 +254,20 @@ func (c *Config) MixpanelSettings() map[string]mixpanel.Settings {
 
 // DeviceMode is, by destination, the sources whose pages tell it themselves.
 func (c *Config) DeviceMode() map[string][]string {
-	sources := make(map[string][]string)
-	for _, d := range c.Destinations {
-		if len(d.DeviceSources) > 0 {
-			sources[d.Name] = d.DeviceSources
-		}
-	}
-	return sources
+	return c.sourcesOf(func(d Destination) []string { return d.DeviceSources })
 }
 
 // Forwarding names the sources whose own calls are forwarded, by destination.
 func (c *Config) Forwarding() map[string][]string {
+	return c.sourcesOf(func(d Destination) []string { return d.Sources })
+}
+
+// sourcesOf is a list of each destination that has some in it.
+func (c *Config) sourcesOf(list func(Destination) []string) map[string][]string {
 	sources := make(map[string][]string)
 	for _, d := range c.Destinations {
-		if len(d.Sources) > 0 {
-			sources[d.Name] = d.Sources
+		if names := list(d); len(names) > 0 {
+			sources[d.Name] = names
 		}
 	}
 	return sources

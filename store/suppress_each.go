@@ -14,48 +14,13 @@ import (
 // SuppressEach is Suppress for many people at once: ids that no profile joins are of
 // different people, of whom each can be taken off the list alone.
 func (s *Store) SuppressEach(ctx context.Context, ids []identity.ID, now time.Time) (Suppression, error) {
-	var done Suppression
-	var owners []int64
-	var salt []byte
-	err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) (err error) {
-		if done, owners, salt, _, err = subjects(ctx, t, ids); err != nil {
-			return err
+	return s.suppress(ctx, ids, now, func(t pgx.Tx, found meant) (hashes [][]byte, numbers []uuid.UUID, err error) {
+		people, err := peopleOf(ctx, t, ids, found.owners)
+		for id, number := range people {
+			hashes, numbers = append(hashes, hashID(found.salt, id)), append(numbers, number)
 		}
-		people, err := peopleOf(ctx, t, ids, owners)
-		if err != nil {
-			return err
-		}
-		var hashes [][]byte
-		var subjects []uuid.UUID
-		for id, subject := range people {
-			hashes, subjects = append(hashes, hashID(salt, id)), append(subjects, subject)
-		}
-		// Who was suppressed before by some of the ids stays one person, with those that are new.
-		_, err = t.Exec(ctx, `
-			UPDATE suppressions s SET subject_id = n.subject_id
-			FROM (SELECT DISTINCT ON (old.subject_id) old.subject_id AS before, n.subject_id
-				FROM unnest($1::bytea[], $2::uuid[]) AS n (id_hash, subject_id) JOIN suppressions old USING (id_hash)) n
-			WHERE s.subject_id = n.before`, hashes, subjects)
-		if err != nil {
-			return err
-		}
-		tag, err := t.Exec(ctx, `
-			INSERT INTO suppressions (id_hash, subject_id, suppressed_at)
-			SELECT n.id_hash, n.subject_id, $3 FROM unnest($1::bytea[], $2::uuid[]) AS n (id_hash, subject_id)
-			ON CONFLICT DO NOTHING`, hashes, subjects, now)
-		done.Changed = int(tag.RowsAffected())
-		return err
+		return hashes, numbers, err
 	})
-	if err == nil {
-		err = s.rest(ctx, owners, true)
-	}
-	if err != nil {
-		return Suppression{}, fmt.Errorf("suppress the people of %d ids: %w", len(ids), err)
-	}
-	s.suppression.mu.Lock()
-	s.suppression.read, s.suppression.any, s.suppression.salt = now, s.suppression.any || len(ids) > 0, salt
-	s.suppression.mu.Unlock()
-	return done, nil
 }
 
 // peopleOf puts a number on each person whom ids mean: that of the profile, or one that

@@ -51,37 +51,56 @@ type Suppression struct {
 //
 // What is computed of the people stays as it is from now on, and nothing is told of them.
 func (s *Store) Suppress(ctx context.Context, ids []identity.ID, now time.Time) (Suppression, error) {
+	return s.suppress(ctx, ids, now, func(_ pgx.Tx, found meant) ([][]byte, []uuid.UUID, error) {
+		return found.hashes, slices.Repeat([]uuid.UUID{uuid.New()}, len(found.hashes)), nil
+	})
+}
+
+// meant is whom ids mean.
+type meant struct {
+	owners []int64  // the profiles that have any of them
+	hashes [][]byte // of the ids and of all ids of these
+	salt   []byte
+}
+
+// suppress puts the people of ids on the list. people says of the hashes to be listed whose
+// each is.
+func (s *Store) suppress(ctx context.Context, ids []identity.ID, now time.Time, people func(pgx.Tx, meant) ([][]byte, []uuid.UUID, error)) (Suppression, error) {
 	var done Suppression
-	var owners []int64
-	var salt []byte
+	var found meant
 	err := pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) (err error) {
-		var hashes [][]byte
-		if done, owners, salt, hashes, err = subjects(ctx, t, ids); err != nil {
+		if done, found.owners, found.salt, found.hashes, err = subjects(ctx, t, ids); err != nil {
 			return err
 		}
-		// Who was suppressed by several ids at several times is one person from now on.
-		subject := uuid.New()
+		hashes, numbers, err := people(t, found)
+		if err != nil {
+			return err
+		}
+		// Who was suppressed before by some of the ids, at whatever times, stays one person,
+		// with those that are new.
 		_, err = t.Exec(ctx, `
-			UPDATE suppressions SET subject_id = $2
-			WHERE subject_id IN (SELECT subject_id FROM suppressions WHERE id_hash = ANY ($1))`, hashes, subject)
+			UPDATE suppressions s SET subject_id = n.subject_id
+			FROM (SELECT DISTINCT ON (old.subject_id) old.subject_id AS before, n.subject_id
+				FROM unnest($1::bytea[], $2::uuid[]) AS n (id_hash, subject_id) JOIN suppressions old USING (id_hash)) n
+			WHERE s.subject_id = n.before`, hashes, numbers)
 		if err != nil {
 			return err
 		}
 		tag, err := t.Exec(ctx, `
 			INSERT INTO suppressions (id_hash, subject_id, suppressed_at)
-			SELECT hash, $2, $3 FROM unnest($1::bytea[]) AS hash
-			ON CONFLICT DO NOTHING`, hashes, subject, now)
+			SELECT n.id_hash, n.subject_id, $3 FROM unnest($1::bytea[], $2::uuid[]) AS n (id_hash, subject_id)
+			ON CONFLICT DO NOTHING`, hashes, numbers, now)
 		done.Changed = int(tag.RowsAffected())
 		return err
 	})
 	if err == nil {
-		err = s.rest(ctx, owners, true)
+		err = s.rest(ctx, found.owners, true)
 	}
 	if err != nil {
 		return Suppression{}, fmt.Errorf("suppress the people of %d ids: %w", len(ids), err)
 	}
 	s.suppression.mu.Lock()
-	s.suppression.read, s.suppression.any, s.suppression.salt = now, s.suppression.any || len(ids) > 0, salt
+	s.suppression.read, s.suppression.any, s.suppression.salt = now, s.suppression.any || len(ids) > 0, found.salt
 	s.suppression.mu.Unlock()
 	return done, nil
 }
