@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"muster/bench/result"
 )
 
 func backfillFlags(set *flag.FlagSet) func(context.Context, *bench) error {
@@ -25,7 +27,7 @@ func backfillFlags(set *flag.FlagSet) func(context.Context, *bench) error {
 				return fmt.Errorf("%d events: %w", n, err)
 			}
 		}
-		b.report.note("The baseline is SELECT profile_id, count(*) FROM events WHERE event_name_id = ... GROUP BY 1, read to its end and thrown away: it stores nothing. " +
+		b.report.Note("The baseline is SELECT profile_id, count(*) FROM events WHERE event_name_id = ... GROUP BY 1, read to its end and thrown away: it stores nothing. " +
 			"The backfill stores the states, the members and their history, and queues what Mixpanel is to be told, in chunks that can be killed and resumed.")
 		return nil
 	}
@@ -46,7 +48,7 @@ func backfillSize(ctx context.Context, b *bench, t *Traffic) error {
 		audience("viewers", "10", part{names[0].name, anyEvent, 0, "count"}),
 		audience("viewers_30d", "10", part{names[0].name, anyEvent, 30, "count"}),
 	} {
-		name := fmt.Sprintf("%s events, %s", number(float64(t.Events)), def.key)
+		name := fmt.Sprintf("%s events, %s", result.Number(float64(t.Events)), def.key)
 		plain, err := plainGroupBy(ctx, past)
 		if err != nil {
 			return err
@@ -65,10 +67,10 @@ func backfillSize(ctx context.Context, b *bench, t *Traffic) error {
 			return err
 		}
 		used := b.server.cpu().since(before)
-		b.report.add(Line{Case: name, Measure: "backfill", Value: took.Seconds(), Unit: "s", Baseline: "GROUP BY", Against: plain.Seconds()})
-		b.report.add(Line{Case: name, Measure: "events read", Value: float64(read) / took.Seconds(), Unit: "events/s"})
-		b.report.add(Line{Case: name, Measure: "peak memory of the Go process, above what it had", Value: peak, Unit: "MB"})
-		b.report.addCPU(name, "profile", used, t.Profiles)
+		b.report.Add(result.Line{Case: name, Measure: "backfill", Value: took.Seconds(), Unit: "s", Baseline: "GROUP BY", Against: plain.Seconds()})
+		b.report.Add(result.Line{Case: name, Measure: "events read", Value: float64(read) / took.Seconds(), Unit: "events/s"})
+		b.report.Add(result.Line{Case: name, Measure: "peak memory of the Go process, above what it had", Value: peak, Unit: "MB"})
+		b.addCPU(name, "profile", used, t.Profiles)
 		b.report.Phases = append(b.report.Phases, d.meter.phases(name, "profile", t.Profiles))
 		b.say("%s: %s, GROUP BY %s", name, took.Round(time.Millisecond), plain.Round(time.Millisecond))
 	}

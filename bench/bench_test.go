@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"muster/bench/result"
 	"muster/internal/pgserver"
 )
 
@@ -50,7 +51,7 @@ func small(b *testing.B, name string, args ...string) {
 		b.Fatal(shared.err)
 	}
 	for b.Loop() {
-		r := newReport(name, "", "", shared.server, time.Now())
+		r := result.New(name, "", "", shared.server.Version(), shared.server.Private(), time.Now())
 		for _, m := range benchmarks {
 			if m.name != name {
 				continue

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"muster/bench/result"
 )
 
 // cpu is processor time so far: that of this process and that of a private PostgreSQL,
@@ -20,13 +22,13 @@ func (c cpu) since(before cpu) cpu { return cpu{c.own - before.own, c.postgres -
 func (c cpu) plus(o cpu) cpu { return cpu{c.own + o.own, c.postgres + o.postgres} }
 
 // addCPU notes the processor time that n things took.
-func (r *Report) addCPU(name, per string, c cpu, n int) {
+func (b *bench) addCPU(name, per string, c cpu, n int) {
 	for _, part := range []struct {
 		name string
 		time time.Duration
 	}{{"Go", c.own}, {"PostgreSQL", c.postgres}} {
 		if part.time > 0 {
-			r.add(Line{Case: name, Measure: "processor time, " + part.name, Value: float64(part.time.Microseconds()) / float64(n), Unit: "us/" + per})
+			b.report.Add(result.Line{Case: name, Measure: "processor time, " + part.name, Value: float64(part.time.Microseconds()) / float64(n), Unit: "us/" + per})
 		}
 	}
 }

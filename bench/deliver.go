@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"muster/bench/result"
 	"muster/deliver"
 	"muster/engine"
 	"muster/identity"
@@ -44,7 +45,7 @@ func deliverFlags(set *flag.FlagSet) func(context.Context, *bench) error {
 				return fmt.Errorf("standing still: %w", err)
 			}
 		}
-		b.report.note("The queue is PostgreSQL's, filled by the product's own statements; Mixpanel is the strict fake, in a process of its own on loopback. " +
+		b.report.Note("The queue is PostgreSQL's, filled by the product's own statements; Mixpanel is the strict fake, in a process of its own on loopback. " +
 			"The baseline posts the requests of a part of the messages, kept in memory, to the same fake with as many connections: no queue, no mapping, no compressing. " +
 			"With all processor times added up, cores / sum is the rate that a machine with nothing else to do reaches.")
 		return nil
@@ -103,7 +104,7 @@ func (t *told) show(b *bench, n int, done <-chan struct{}) {
 			if told > 0 {
 				left = time.Duration(float64(int64(n)-told) / rate * float64(time.Second)).Round(time.Second).String()
 			}
-			b.say("  %3d %%  %s of %s told, %s/s, %s left", 100*told/int64(n), number(float64(told)), number(float64(n)), number(rate), left)
+			b.say("  %3d %%  %s of %s told, %s/s, %s left", 100*told/int64(n), result.Number(float64(told)), result.Number(float64(n)), result.Number(rate), left)
 		}
 	}
 }
@@ -194,7 +195,7 @@ func deliverForm(ctx context.Context, b *bench, f *fake, form engine.Form, n, sa
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf("%s, %s messages", form, number(float64(n)))
+	name := fmt.Sprintf("%s, %s messages", form, result.Number(float64(n)))
 	b.say("%s: queueing", name)
 	began := time.Now()
 	if err := o.queue(ctx, form, n); err != nil {
@@ -232,19 +233,19 @@ func deliverForm(ctx context.Context, b *bench, f *fake, form engine.Form, n, sa
 	if err := f.check(ctx, form, n); err != nil {
 		return err
 	}
-	b.report.add(Line{Case: name, Measure: "delivered", Value: float64(n) / took.Seconds(), Unit: "messages/s", Baseline: "post the same requests", Against: baseline})
-	b.report.addCPU(name, "message", used, n)
-	b.report.addFakeCPU(name, theirUse, n)
-	b.report.add(Line{Case: name, Measure: "peak memory of the Go process, above what it had", Value: peak, Unit: "MB"})
-	b.report.add(Line{Case: name, Measure: "queued beforehand", Value: float64(n) / queued.Seconds(), Unit: "messages/s"})
+	b.report.Add(result.Line{Case: name, Measure: "delivered", Value: float64(n) / took.Seconds(), Unit: "messages/s", Baseline: "post the same requests", Against: baseline})
+	b.addCPU(name, "message", used, n)
+	b.addFakeCPU(name, theirUse, n)
+	b.report.Add(result.Line{Case: name, Measure: "peak memory of the Go process, above what it had", Value: peak, Unit: "MB"})
+	b.report.Add(result.Line{Case: name, Measure: "queued beforehand", Value: float64(n) / queued.Seconds(), Unit: "messages/s"})
 	b.say("%s: %s", name, took.Round(time.Millisecond))
 	return nil
 }
 
 // addFakeCPU notes the fake's processor time, where the system tells it.
-func (r *Report) addFakeCPU(name string, used time.Duration, n int) {
+func (b *bench) addFakeCPU(name string, used time.Duration, n int) {
 	if used > 0 {
-		r.add(Line{Case: name, Measure: "processor time, the fake", Value: float64(used.Microseconds()) / float64(n), Unit: "us/message"})
+		b.report.Add(result.Line{Case: name, Measure: "processor time, the fake", Value: float64(used.Microseconds()) / float64(n), Unit: "us/message"})
 	}
 }
 
@@ -331,11 +332,11 @@ func postAgain(ctx context.Context, b *bench, f *fake, o *outbox, form engine.Fo
 	}
 	took := time.Since(began)
 	name := fmt.Sprintf("%s, baseline", form)
-	b.report.add(Line{
+	b.report.Add(result.Line{
 		Case: name, Measure: "processor time, posting", Unit: "us/message",
 		Value: float64((ownCPU() - before).Microseconds()) / float64(n),
 	})
-	b.report.addFakeCPU(name, f.cpu()-theirs, n)
+	b.addFakeCPU(name, f.cpu()-theirs, n)
 	return float64(n) / took.Seconds(), nil
 }
 
@@ -383,7 +384,7 @@ func standStill(ctx context.Context, b *bench, f *fake, n int) error {
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(running) }()
 
-	name := fmt.Sprintf("standing still, %s messages", number(float64(n)))
+	name := fmt.Sprintf("standing still, %s messages", result.Number(float64(n)))
 	began := time.Now()
 	for _, part := range []int{n / 10, n - n/10} {
 		peak, err := peakMemory(func() error {
@@ -395,9 +396,9 @@ func standStill(ctx context.Context, b *bench, f *fake, n int) error {
 		if err != nil {
 			return err
 		}
-		b.report.add(Line{Case: name, Measure: fmt.Sprintf("peak memory while %s are queued", number(float64(part))), Value: peak, Unit: "MB"})
+		b.report.Add(result.Line{Case: name, Measure: fmt.Sprintf("peak memory while %s are queued", result.Number(float64(part))), Value: peak, Unit: "MB"})
 	}
-	b.say("%s: %s refusals so far; the oldest waits for %s", name, number(float64(t.others.Load())), t.lag().Round(time.Millisecond))
+	b.say("%s: %s refusals so far; the oldest waits for %s", name, result.Number(float64(t.others.Load())), t.lag().Round(time.Millisecond))
 	if t.delivered.Load() > 0 {
 		return errors.New("something was delivered to a destination that stands still")
 	}
@@ -421,8 +422,8 @@ func standStill(ctx context.Context, b *bench, f *fake, n int) error {
 	if err := f.check(ctx, engine.FormIdentify, n); err != nil {
 		return err
 	}
-	b.report.add(Line{Case: name, Measure: "stood still for", Value: stood.Seconds(), Unit: "s"})
-	b.report.add(Line{Case: name, Measure: "until the last was told", Value: took.Seconds(), Unit: "s"})
-	b.report.add(Line{Case: name, Measure: "told meanwhile", Value: float64(n) / took.Seconds(), Unit: "messages/s"})
+	b.report.Add(result.Line{Case: name, Measure: "stood still for", Value: stood.Seconds(), Unit: "s"})
+	b.report.Add(result.Line{Case: name, Measure: "until the last was told", Value: took.Seconds(), Unit: "s"})
+	b.report.Add(result.Line{Case: name, Measure: "told meanwhile", Value: float64(n) / took.Seconds(), Unit: "messages/s"})
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"muster/bench/result"
 	"muster/engine"
 )
 
@@ -30,7 +31,7 @@ func hourlyFlags(set *flag.FlagSet) func(context.Context, *bench) error {
 	return func(ctx context.Context, b *bench) error {
 		for _, n := range h.events {
 			t := h.traffic(n, 0)
-			if err := h.size(ctx, b, t, fmt.Sprintf("%s events", number(float64(n)))); err != nil {
+			if err := h.size(ctx, b, t, fmt.Sprintf("%s events", result.Number(float64(n)))); err != nil {
 				return fmt.Errorf("%d events: %w", n, err)
 			}
 		}
@@ -58,7 +59,7 @@ func constantFlags(set *flag.FlagSet) func(context.Context, *bench) error {
 		var first float64
 		for _, n := range h.events {
 			before := len(b.report.Lines)
-			if err := h.size(ctx, b, h.traffic(base, n-base), fmt.Sprintf("%s events", number(float64(n)))); err != nil {
+			if err := h.size(ctx, b, h.traffic(base, n-base), fmt.Sprintf("%s events", result.Number(float64(n)))); err != nil {
 				return fmt.Errorf("%d events: %w", n, err)
 			}
 			l := &b.report.Lines[before]
@@ -66,18 +67,18 @@ func constantFlags(set *flag.FlagSet) func(context.Context, *bench) error {
 				first = l.Value
 				continue
 			}
-			l.Baseline, l.Against, l.Speed = fmt.Sprintf("%s events", number(float64(base))), first, first/l.Value
+			l.Baseline, l.Against, l.Speed = fmt.Sprintf("%s events", result.Number(float64(base))), first, first/l.Value
 		}
-		b.report.note("What enters and leaves the windows in each hour is the same for all sizes: the additional events are in the other hours of the same 90 days.")
+		b.report.Note("What enters and leaves the windows in each hour is the same for all sizes: the additional events are in the other hours of the same 90 days.")
 		h.notes(b)
 		return nil
 	}
 }
 
 func (h *hourlyRun) notes(b *bench) {
-	b.report.note("A step is everything that a slot does, to the commit: read what entered and left, evaluate, write states, values, their history, the ledger and the queue.")
+	b.report.Note("A step is everything that a slot does, to the commit: read what entered and left, evaluate, write states, values, their history, the ledger and the queue.")
 	if h.only == "" {
-		b.report.note("The baselines compute the difference to the members and traits that they keep, and write it back; every step made as many changes as the product's, and after the last their members and traits were compared with the product's, row by row: the same.")
+		b.report.Note("The baselines compute the difference to the members and traits that they keep, and write it back; every step made as many changes as the product's, and after the last their members and traits were compared with the product's, row by row: the same.")
 	}
 }
 
@@ -127,7 +128,7 @@ func (h *hourlyRun) size(ctx context.Context, b *bench, t *Traffic, name string)
 	if err != nil {
 		return err
 	}
-	b.report.note("%s: the first computation of all %d definitions read %d events in %s.", name, len(defs), read, took.Round(100*time.Millisecond))
+	b.report.Note("%s: the first computation of all %d definitions read %d events in %s.", name, len(defs), read, took.Round(100*time.Millisecond))
 	var sql *naive
 	if h.only == "" {
 		if sql, err = newNaive(ctx, past, defs, t.End()); err != nil {
@@ -183,21 +184,21 @@ func (h *hourlyRun) size(ctx context.Context, b *bench, t *Traffic, name string)
 			return err
 		}
 	}
-	l := Line{Case: name, Measure: "hourly step, 30 definitions", Value: median(product), Unit: "ms"}
+	l := result.Line{Case: name, Measure: "hourly step, 30 definitions", Value: median(product), Unit: "ms"}
 	if sql == nil {
-		b.report.add(l)
+		b.report.Add(l)
 	} else {
 		l.Baseline, l.Against = "GROUP BY for each, EXCEPT", median(plain)
-		b.report.add(l)
+		b.report.Add(l)
 		l.Baseline, l.Against = "one shared scan", median(shared)
-		b.report.add(l)
+		b.report.Add(l)
 	}
 	all := int64(0)
 	for _, n := range changes {
 		all += n
 	}
-	b.report.add(Line{Case: name, Measure: "changes in a step", Value: float64(all) / float64(h.steps), Unit: "changes"})
-	b.report.addCPU(name, "step", used, h.steps)
+	b.report.Add(result.Line{Case: name, Measure: "changes in a step", Value: float64(all) / float64(h.steps), Unit: "changes"})
+	b.addCPU(name, "step", used, h.steps)
 	b.report.Phases = append(b.report.Phases, d.meter.phases(name, "step", h.steps))
 	return nil
 }

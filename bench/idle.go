@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"muster/app"
+	"muster/bench/result"
 	"muster/identity"
 	"muster/mixpanel"
 	"muster/mixpanel/mixpaneltest"
@@ -81,10 +82,10 @@ func idle(ctx context.Context, b *bench, events int, wait time.Duration) error {
 		return err
 	}
 	percent := func(x time.Duration) float64 { return 100 * x.Seconds() / wait.Seconds() }
-	b.report.add(Line{Case: "40 definitions, nothing happens", Measure: "processor time, Go", Value: percent(busy.own), Unit: "% of a core", Baseline: "not running", Against: percent(alone.own)})
-	b.report.add(Line{Case: "40 definitions, nothing happens", Measure: "processor time, PostgreSQL", Value: percent(busy.postgres), Unit: "% of a core", Baseline: "Muster not running", Against: percent(alone.postgres)})
+	b.report.Add(result.Line{Case: "40 definitions, nothing happens", Measure: "processor time, Go", Value: percent(busy.own), Unit: "% of a core", Baseline: "not running", Against: percent(alone.own)})
+	b.report.Add(result.Line{Case: "40 definitions, nothing happens", Measure: "processor time, PostgreSQL", Value: percent(busy.postgres), Unit: "% of a core", Baseline: "Muster not running", Against: percent(alone.postgres)})
 	b.report.Phases = append(b.report.Phases, d.meter.phases("waiting for answers", "s", int(wait.Seconds())))
-	b.report.note("An hourly slot that falls into the time counts; run it away from the full hour to see none.")
+	b.report.Note("An hourly slot that falls into the time counts; run it away from the full hour to see none.")
 	return nil
 }
 

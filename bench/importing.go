@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"muster/app"
+	"muster/bench/result"
 	"muster/engine"
 	"muster/event"
 	"muster/identity"
@@ -66,7 +67,7 @@ func (i *importRun) text() ([]byte, string, error) {
 			b.WriteByte('\n')
 		}
 	}
-	return b.Bytes(), fmt.Sprintf("%s generated calls", number(float64(i.events))), nil
+	return b.Bytes(), fmt.Sprintf("%s generated calls", result.Number(float64(i.events))), nil
 }
 
 func (i *importRun) run(ctx context.Context, b *bench) error {
@@ -110,13 +111,13 @@ func (i *importRun) run(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	b.report.add(Line{
+	b.report.Add(result.Line{
 		Case: name, Measure: "lines", Value: float64(sum.Lines) / took.Seconds(), Unit: "lines/s",
 		Baseline: "COPY of its events", Against: float64(events) / copied.Seconds(),
 	})
-	b.report.addCPU(name, "line", used, int(sum.Lines))
+	b.addCPU(name, "line", used, int(sum.Lines))
 	b.report.Phases = append(b.report.Phases, d.meter.phases(name, "line", int(sum.Lines)))
-	b.report.note("Import reads, decodes and stores the lines, resolves profiles, and keeps three computations up to date; the lines in memory, nothing stored before.\n" +
+	b.report.Note("Import reads, decodes and stores the lines, resolves profiles, and keeps three computations up to date; the lines in memory, nothing stored before.\n" +
 		"The baseline appends the same events, decoded beforehand, by COPY in transactions of 5,000 to a table with the columns, partitions and indexes of the event log.")
 	return nil
 }

@@ -19,6 +19,8 @@ import (
 	"runtime/pprof"
 	"strings"
 	"time"
+
+	"muster/bench/result"
 )
 
 // benchmark is a subcommand. It declares its flags and returns what runs it.
@@ -44,7 +46,7 @@ var benchmarks = []benchmark{
 // bench is what every benchmark works with.
 type bench struct {
 	server *server
-	report *Report
+	report *result.Report
 	log    io.Writer // progress, for people
 }
 
@@ -119,18 +121,18 @@ func (m benchmark) run(ctx context.Context, args []string, out, log io.Writer) (
 		return err
 	}
 	defer func() { err = errors.Join(err, srv.stop()) }()
-	b := &bench{server: srv, log: log, report: newReport(m.name, m.about, "go run ./bench "+strings.Join(args, " "), srv, time.Now())}
+	b := &bench{server: srv, log: log, report: result.New(m.name, m.about, "go run ./bench "+strings.Join(args, " "), srv.Version(), srv.Private(), time.Now())}
 	if err := measure(ctx, b); err != nil {
 		return err
 	}
-	b.report.finish(time.Now())
+	b.report.Finish(time.Now())
 	if *save != "" {
-		if err := b.report.save(*save); err != nil {
+		if err := b.report.Save(*save); err != nil {
 			return err
 		}
 	}
 	if *format == "json" {
-		return b.report.writeJSON(out)
+		return b.report.WriteJSON(out)
 	}
-	return b.report.writeTable(out)
+	return b.report.WriteTable(out)
 }

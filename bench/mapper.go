@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"muster/bench/result"
 	"muster/event"
 	"muster/mixpanel"
 )
@@ -83,12 +84,12 @@ func mapper(b *bench, span time.Duration) error {
 		if err != nil {
 			return err
 		}
-		b.report.add(Line{Case: c.name, Measure: "mapped", Value: mapping.perSecond, Unit: "calls/s", Baseline: "json into any and back", Against: decoding.perSecond})
-		b.report.add(Line{Case: c.name, Measure: "allocated", Value: mapping.bytes, Unit: "B/call", Baseline: "json into any and back", Against: decoding.bytes})
-		b.report.add(Line{Case: c.name, Measure: "allocations", Value: mapping.allocations, Unit: "allocs/call", Baseline: "json into any and back", Against: decoding.allocations})
-		b.say("%s: %s calls/s", c.name, number(mapping.perSecond))
+		b.report.Add(result.Line{Case: c.name, Measure: "mapped", Value: mapping.perSecond, Unit: "calls/s", Baseline: "json into any and back", Against: decoding.perSecond})
+		b.report.Add(result.Line{Case: c.name, Measure: "allocated", Value: mapping.bytes, Unit: "B/call", Baseline: "json into any and back", Against: decoding.bytes})
+		b.report.Add(result.Line{Case: c.name, Measure: "allocations", Value: mapping.allocations, Unit: "allocs/call", Baseline: "json into any and back", Against: decoding.allocations})
+		b.say("%s: %s calls/s", c.name, result.Number(mapping.perSecond))
 	}
-	b.report.note("One goroutine. calls/s are by processor time where the system tells it, so that other programs do not count. The mapper gets calls that are decoded already; the baseline " +
+	b.report.Note("One goroutine. calls/s are by processor time where the system tells it, so that other programs do not count. The mapper gets calls that are decoded already; the baseline " +
 		"decodes the call's JSON into maps and encodes them again, which is what a mapping by maps does besides mapping.")
 	return nil
 }

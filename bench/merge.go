@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"muster/bench/result"
 	"muster/engine"
 )
 
@@ -24,7 +25,7 @@ func mergeFlags(set *flag.FlagSet) func(context.Context, *bench) error {
 				return fmt.Errorf("%d events: %w", n, err)
 			}
 		}
-		b.report.note("Each call carries the user id of one profile and the anonymous id of another, so that the second is merged into the first with all its events, states and values. " +
+		b.report.Note("Each call carries the user id of one profile and the anonymous id of another, so that the second is merged into the first with all its events, states and values. " +
 			"The baseline moves as many events of as many profiles by UPDATE in a table with the same columns, partitions and indexes, in transactions of the same size.")
 		return nil
 	}
@@ -99,11 +100,11 @@ func mergeSize(ctx context.Context, b *bench, events, merges, batch int) error {
 		return fmt.Errorf("%d merges happened, not %d", done, merges)
 	}
 	name := fmt.Sprintf("%d events each", events)
-	b.report.add(Line{
+	b.report.Add(result.Line{
 		Case: name, Measure: "a merge", Value: float64(took.Microseconds()) / 1e3 / float64(merges), Unit: "ms",
 		Baseline: "UPDATE of the events", Against: float64(moved.Microseconds()) / 1e3 / float64(merges),
 	})
-	b.report.addCPU(name, "merge", used, merges)
+	b.addCPU(name, "merge", used, merges)
 	b.report.Phases = append(b.report.Phases, d.meter.phases(name, "merge", merges))
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"muster/bench/result"
 )
 
 // meter is a stopwatch on every statement of a pool: it tells for how long the product
@@ -53,14 +55,14 @@ func (m *meter) again() int {
 
 // phases divides what was spent by n things. Statements that make up less than a
 // hundredth are put together.
-func (m *meter) phases(name, per string, n int) Phases {
+func (m *meter) phases(name, per string, n int) result.Phases {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := Phases{Case: name, Per: per}
+	p := result.Phases{Case: name, Per: per}
 	rest := m.all
 	var small time.Duration
-	phase := func(name string, d time.Duration) Phase {
-		return Phase{Name: name, Micros: float64(d.Nanoseconds()) / 1e3 / float64(n), Share: float64(d) / float64(m.all)}
+	phase := func(name string, d time.Duration) result.Phase {
+		return result.Phase{Name: name, Micros: float64(d.Nanoseconds()) / 1e3 / float64(n), Share: float64(d) / float64(m.all)}
 	}
 	for statement, d := range m.waited {
 		rest -= d
@@ -75,7 +77,7 @@ func (m *meter) phases(name, per string, n int) Phases {
 		itself += ", less what ran at the same time"
 	}
 	p.Spent = append(p.Spent, phase(itself, rest))
-	slices.SortFunc(p.Spent, func(a, b Phase) int { return cmp.Compare(b.Micros, a.Micros) })
+	slices.SortFunc(p.Spent, func(a, b result.Phase) int { return cmp.Compare(b.Micros, a.Micros) })
 	p.Spent = append(p.Spent, phase("other statements", small))
 	return p
 }

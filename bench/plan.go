@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"muster/app"
+	"muster/bench/result"
 	"muster/engine"
 )
 
@@ -74,11 +75,11 @@ func planned(ctx context.Context, b *bench, t *Traffic) error {
 	if foreseen.After != after || foreseen.Entered != entered || foreseen.Exited != exited || told != exited || exited == 0 {
 		return fmt.Errorf("the plan foresaw %+v; %d are members now, %d entered, %d left, %d were told to leave", *foreseen, after, entered, exited, told)
 	}
-	name := fmt.Sprintf("%s profiles, %s events", number(float64(t.Profiles)), number(float64(t.Events)))
-	b.report.add(Line{Case: name, Measure: "plan of an edit, with its effect", Value: planning.Seconds(), Unit: "s", Baseline: "apply and backfill", Against: applying.Seconds()})
-	b.report.add(Line{Case: name, Measure: "members before", Value: float64(foreseen.Before), Unit: "profiles"})
-	b.report.add(Line{Case: name, Measure: "foreseen to leave", Value: float64(foreseen.Exited), Unit: "profiles"})
-	b.report.note("The plan evaluates every profile by the old and the new definition with the reference evaluator. After apply exactly as many had left, and exactly as many were told so.")
+	name := fmt.Sprintf("%s profiles, %s events", result.Number(float64(t.Profiles)), result.Number(float64(t.Events)))
+	b.report.Add(result.Line{Case: name, Measure: "plan of an edit, with its effect", Value: planning.Seconds(), Unit: "s", Baseline: "apply and backfill", Against: applying.Seconds()})
+	b.report.Add(result.Line{Case: name, Measure: "members before", Value: float64(foreseen.Before), Unit: "profiles"})
+	b.report.Add(result.Line{Case: name, Measure: "foreseen to leave", Value: float64(foreseen.Exited), Unit: "profiles"})
+	b.report.Note("The plan evaluates every profile by the old and the new definition with the reference evaluator. After apply exactly as many had left, and exactly as many were told so.")
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"muster/bench/result"
 	"muster/engine"
 	"muster/event"
 	"muster/ingest"
@@ -73,7 +74,7 @@ func (r *realtimeRun) run(ctx context.Context, b *bench) error {
 			return fmt.Errorf("%s: %w", set.name, err)
 		}
 	}
-	b.report.note("Calls are decoded beforehand; no HTTP. Property filters are evaluated. Calls are divided among workers by person, as an import does; with -divide=false any worker may meet any user.\n" +
+	b.report.Note("Calls are decoded beforehand; no HTTP. Property filters are evaluated. Calls are divided among workers by person, as an import does; with -divide=false any worker may meet any user.\n" +
 		"The baseline is one connection that appends the same events by COPY, a transaction for each batch, to a table with the columns, partitions and indexes of the event log.")
 	return nil
 }
@@ -178,14 +179,14 @@ func (r *realtimeRun) burst(ctx context.Context, b *bench, name, template string
 	if !r.divide {
 		what += ", not divided"
 	}
-	b.report.add(Line{
+	b.report.Add(result.Line{
 		Case: what, Measure: "calls", Value: float64(calls) / took.Seconds(), Unit: "calls/s",
 		Baseline: "COPY of the events", Against: float64(events) / copied.Seconds(),
 	})
-	b.report.addCPU(what, "call", used, calls)
+	b.addCPU(what, "call", used, calls)
 	b.report.Phases = append(b.report.Phases, d.meter.phases(what, "call", calls))
 	if again := d.meter.again(); again > 0 {
-		b.report.note("%s: %d of %d transactions were begun anew after a conflict.", what, again, len(batches)+again)
+		b.report.Note("%s: %d of %d transactions were begun anew after a conflict.", what, again, len(batches)+again)
 	}
 	b.say("%s: %.0f calls/s", what, float64(calls)/took.Seconds())
 	return nil
@@ -376,9 +377,9 @@ func (r *realtimeRun) endure(ctx context.Context, b *bench, name, template strin
 	}
 	what := fmt.Sprintf("%s; batch %d, %d workers, %s", name, batch, workers, r.sustain)
 	n := int(done.Load())
-	b.report.add(Line{Case: what, Measure: "calls", Value: float64(n) / took.Seconds(), Unit: "calls/s"})
+	b.report.Add(result.Line{Case: what, Measure: "calls", Value: float64(n) / took.Seconds(), Unit: "calls/s"})
 	if worst > 0 {
-		b.report.add(Line{Case: what, Measure: "slowest half minute", Value: worst, Unit: "calls/s"})
+		b.report.Add(result.Line{Case: what, Measure: "slowest half minute", Value: worst, Unit: "calls/s"})
 	}
 	b.report.Phases = append(b.report.Phases, d.meter.phases(what, "call", n))
 	return nil

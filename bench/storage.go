@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"muster/bench/result"
 )
 
 func storageFlags(set *flag.FlagSet) func(context.Context, *bench) error {
@@ -95,14 +97,14 @@ func sizes(ctx context.Context, b *bench, d *database, text int64) error {
 		if n == 0 {
 			continue
 		}
-		name := fmt.Sprintf("%s of them", number(float64(n)))
-		l := Line{Case: name, Measure: s.what, Value: float64(all) / float64(n), Unit: s.unit}
+		name := fmt.Sprintf("%s of them", result.Number(float64(n)))
+		l := result.Line{Case: name, Measure: s.what, Value: float64(all) / float64(n), Unit: s.unit}
 		if s.tables[0] == "events" {
 			l.Baseline, l.Against = "its JSON line", float64(text)/float64(n)
 		}
-		b.report.add(l)
-		b.report.add(Line{Case: "", Measure: "  without indexes", Value: float64(heap) / float64(n), Unit: s.unit})
+		b.report.Add(l)
+		b.report.Add(result.Line{Case: "", Measure: "  without indexes", Value: float64(heap) / float64(n), Unit: s.unit})
 	}
-	b.report.note("40 definitions, told to one destination. Sizes as they are after 90 days of calls and slots, with room that updates left; the line of JSON is that of the average call, identify calls included.")
+	b.report.Note("40 definitions, told to one destination. Sizes as they are after 90 days of calls and slots, with room that updates left; the line of JSON is that of the average call, identify calls included.")
 	return nil
 }

@@ -40,6 +40,7 @@ var helpers = map[string][]string{
 	"internal/pgtest":       {"scenario", "bench", "cmd/...", "tests/..."},
 	"internal/archtest":     {},
 	"ingest/ingesttest":     {},
+	"bench/result":          {"bench", "bench/load", "bench/report", "bench/crash"},
 	"mixpanel/mixpaneltest": {"demo", "scenario", "lab", "bench", "cmd/...", "tests/..."},
 	"query/querytest":       {"scenario", "bench", "cmd/...", "tests/..."},
 }

@@ -1,4 +1,5 @@
-package main
+// Package result is what a benchmark has found: a table for people, JSON for programs.
+package result
 
 import (
 	"fmt"
@@ -66,18 +67,20 @@ type Phase struct {
 	Share  float64 `json:"share"`
 }
 
-func newReport(name, about, command string, s *server, began time.Time) *Report {
+// New begins a report. Its command is what a reader runs to repeat it, postgres the version of the
+// server, private whether it belongs to the benchmark.
+func New(name, about, command, postgres string, private bool, began time.Time) *Report {
 	return &Report{
 		Benchmark: name, About: about, Command: command, Began: began.UTC().Truncate(time.Second),
 		Machine: Machine{
 			System: runtime.GOOS + "/" + runtime.GOARCH, Processor: processor(), Cores: runtime.NumCPU(),
-			Go: runtime.Version(), PostgreSQL: s.Version(), Private: s.Private(), LoadBefore: load(),
+			Go: runtime.Version(), PostgreSQL: postgres, Private: private, LoadBefore: load(),
 		},
 	}
 }
 
-// add notes a measurement.
-func (r *Report) add(l Line) {
+// Add notes a measurement, and how it compares with its baseline.
+func (r *Report) Add(l Line) {
 	switch {
 	case l.Against == 0 || l.Value == 0:
 	case strings.HasSuffix(l.Unit, "/s") || !isTime(l.Unit):
@@ -90,31 +93,36 @@ func (r *Report) add(l Line) {
 
 func isTime(unit string) bool { return unit == "ms" || unit == "s" || unit == "us" }
 
-func (r *Report) note(format string, args ...any) {
+// Note adds a remark for people.
+func (r *Report) Note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
-func (r *Report) finish(at time.Time) {
+// Finish notes the end and how busy the machine was.
+func (r *Report) Finish(at time.Time) {
 	r.Ended, r.Machine.LoadAfter = at.UTC().Truncate(time.Second), load()
 }
 
-func (r *Report) writeJSON(w io.Writer) error {
+// WriteJSON writes the report for programs.
+func (r *Report) WriteJSON(w io.Writer) error {
 	return json.MarshalWrite(w, r, jsontext.WithIndent("  "))
 }
 
-func (r *Report) save(name string) error {
+// Save writes the JSON to a file.
+func (r *Report) Save(name string) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := r.writeJSON(f); err != nil {
+	if err := r.WriteJSON(f); err != nil {
 		return err
 	}
 	return f.Close()
 }
 
-func (r *Report) writeTable(w io.Writer) error {
+// WriteTable writes the report for people.
+func (r *Report) WriteTable(w io.Writer) error {
 	m := r.Machine
 	fmt.Fprintf(w, "%s: %s\n%s\n%s, %s, %d cores, %s, PostgreSQL %s; load %.1f before, %.1f after; %s\n\n",
 		r.Benchmark, r.About, r.Command, m.System, m.Processor, m.Cores, m.Go, m.PostgreSQL, m.LoadBefore, m.LoadAfter,
@@ -127,7 +135,7 @@ func (r *Report) writeTable(w io.Writer) error {
 			fmt.Fprintln(t, "\t\t")
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", l.Baseline, amount(l.Against, l.Unit), number(l.Speed))
+		fmt.Fprintf(t, "%s\t%s\t%s\n", l.Baseline, amount(l.Against, l.Unit), Number(l.Speed))
 	}
 	for _, p := range r.Phases {
 		fmt.Fprintf(t, "\nwhere the time went, %s\tus/%s\tshare\n", p.Case, p.Per)
@@ -144,10 +152,10 @@ func (r *Report) writeTable(w io.Writer) error {
 	return nil
 }
 
-func amount(v float64, unit string) string { return number(v) + " " + unit }
+func amount(v float64, unit string) string { return Number(v) + " " + unit }
 
-// number shows about three digits, with thousands apart.
-func number(v float64) string {
+// Number shows about three digits, with thousands apart.
+func Number(v float64) string {
 	switch {
 	case v != 0 && v < 1:
 		return fmt.Sprintf("%.3f", v)
