@@ -49,7 +49,18 @@ func (t *tx) DeleteProfiles(ctx context.Context, r *engine.DeletionReport, now t
 	// others a rule has left out an id that is not their profile's.
 	const messages = ` WHERE profile_id = ANY($1) OR connection_id = 0 AND (call ->> 'userId' = ANY($2) OR call ->> 'anonymousId' = ANY($3)
 		OR call ->> 'previousId' = ANY($2) OR call ->> 'previousId' = ANY($3))`
-	b.Queue(`DELETE FROM queue`+messages, past.ids, users, visitors).Exec(count(&r.Messages))
+	// A lane may hold one row of an alias in memory and wait for the other: let it go on.
+	b.Queue(`WITH gone AS (DELETE FROM queue`+messages+` RETURNING destination_id, seq, barrier),
+		passed AS (
+			INSERT INTO queue_barriers (destination_id, barrier, passed_at)
+			SELECT DISTINCT destination_id, greatest(seq, barrier)::text, $4::timestamptz FROM gone WHERE barrier IS NOT NULL
+			ON CONFLICT (destination_id, barrier) DO UPDATE SET passed_at = coalesce(queue_barriers.passed_at, excluded.passed_at))
+		SELECT count(*) FROM gone`, past.ids, users, visitors, now).QueryRow(func(row pgx.Row) error {
+		var n int64
+		err := row.Scan(&n)
+		r.Messages += n
+		return err
+	})
 	b.Queue(`DELETE FROM dead_letters`+messages, past.ids, users, visitors).Exec(count(&r.Messages))
 	b.Queue(`DELETE FROM profile_merges WHERE (bucket, loser_id) IN (SELECT * FROM unnest($1::int[], $2::bigint[]))`, past.buckets, past.ids)
 	b.Queue(`INSERT INTO profile_deletions (bucket, profile_id, deleted_at)
