@@ -37,6 +37,22 @@ func processorTime(muster int) (u usage, ok bool) {
 	return u, u.Muster > 0
 }
 
+// memory is the anonymous memory of a process in bytes: what it holds itself, without the files that it
+// has mapped; 0 if it has ended.
+func memory(pid int) float64 {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return 0
+	}
+	_, after, found := bytes.Cut(text, []byte("RssAnon:"))
+	fields := bytes.Fields(after)
+	if !found || len(fields) == 0 {
+		return 0
+	}
+	kilobytes, _ := strconv.ParseFloat(string(fields[0]), 64) // the kernel writes numbers
+	return 1024 * kilobytes
+}
+
 // below tells whether a process descends from another.
 func below(parents map[int]int, pid, ancestor int) bool {
 	for p, ok := parents[pid]; ok && p > 1; p, ok = parents[p] {

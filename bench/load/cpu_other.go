@@ -4,3 +4,6 @@ package main
 
 // processorTime is known on Linux only.
 func processorTime(int) (usage, bool) { return usage{}, false }
+
+// memory is known on Linux only.
+func memory(int) float64 { return 0 }

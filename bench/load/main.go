@@ -4,6 +4,7 @@
 //
 //	go run ./bench/load -batch 100
 //	go run ./bench/load -single -rate 1000
+//	go run ./bench/load -soak 2h -rate 80 -graph soak.svg
 //
 // It starts a muster of its own, with its durable private PostgreSQL and the 40
 // definitions of muster.yaml, in a temporary folder.
@@ -36,6 +37,9 @@ type run struct {
 	mixpanel    string
 	cpuProfile  string
 	verbose     bool
+	soak        time.Duration
+	save, graph string
+	command     string // what a reader runs to repeat it
 }
 
 func parse(args []string, out io.Writer) (run, error) {
@@ -51,10 +55,14 @@ func parse(args []string, out io.Writer) (run, error) {
 	set.Uint64Var(&r.seed, "seed", 1, "of what is sent")
 	set.StringVar(&r.mixpanel, "mixpanel", "fake", "`who` is told: fake, an imitation that runs beside; none, nobody listens there and messages stay queued")
 	set.StringVar(&r.cpuProfile, "cpuprofile", "", "write a CPU profile of muster, from its start to its end, to this `file`")
+	set.StringVar(&r.save, "save", "", "also write the result as JSON to this `file`")
+	set.DurationVar(&r.soak, "soak", 0, "send at -rate for so `long`, and see whether anything grows")
+	set.StringVar(&r.graph, "graph", "", "draw the soak into this `file`, as SVG")
 	set.BoolVar(&r.verbose, "v", false, "show muster's log")
 	if err := set.Parse(args); err != nil {
 		return r, err
 	}
+	r.command = repeatable(set)
 	if r.single {
 		r.batch = 1
 	}
@@ -77,16 +85,39 @@ func parse(args []string, out io.Writer) (run, error) {
 		return r, errors.New("-batch must be 1 to 2,500, as the Tracking API takes them")
 	case r.events < r.batch || r.users < 2 || r.connections < 1 || r.rate < 0:
 		return r, errors.New("-events, -users and -connections must be more than that, and -rate not negative")
+	case r.soak != 0 && (r.soak < time.Minute || r.rate == 0):
+		return r, errors.New("-soak is a minute or more, and needs -rate: half of what muster can take in, so that it could catch up")
+	case r.soak == 0 && r.graph != "":
+		return r, errors.New("-graph draws a soak: add -soak 2h and -rate")
 	case r.mixpanel != "fake" && r.mixpanel != "none":
 		return r, fmt.Errorf("-mixpanel is fake or none, not %q", r.mixpanel)
 	}
 	return r, nil
 }
 
+// repeatable is the command with the flags that make a difference to what is measured.
+func repeatable(set *flag.FlagSet) string {
+	command := "go run ./bench/load"
+	set.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "save", "v", "cpuprofile":
+		case "single":
+			command += " -single"
+		default:
+			command += " -" + f.Name + " " + f.Value.String()
+		}
+	})
+	return command
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	r, err := parse(os.Args[1:], os.Stderr)
-	if err == nil {
+	switch {
+	case err != nil:
+	case r.soak > 0:
+		err = r.soakFor(ctx, os.Stdout, os.Stderr)
+	default:
 		err = r.measure(ctx, os.Stdout, os.Stderr)
 	}
 	stop()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"muster/bench/result"
 	"muster/tests/served"
 )
 
@@ -57,14 +58,36 @@ func (r *run) measure(ctx context.Context, out, log io.Writer) (err error) {
 	requests := r.requests(began)
 	fmt.Fprintf(log, "sending them over %d connections\n", r.connections)
 	rep := &report{run: *r}
+	if rep.found, err = r.begin(ctx, conn, "load", "calls over HTTP into muster serve, which computes and tells"); err != nil {
+		return err
+	}
 	if err := r.observe(ctx, c, muster, requests, rep); err != nil {
 		return err
 	}
 	if err := rep.compare(ctx, conn, began, log); err != nil {
 		return err
 	}
-	rep.write(out)
+	found := rep.result()
+	found.Finish(time.Now())
+	if r.save != "" {
+		if err := found.Save(r.save); err != nil {
+			return err
+		}
+	}
+	if err := found.WriteTable(out); err != nil {
+		return err
+	}
+	rep.writeSeen(out)
 	return nil
+}
+
+// begin begins a report.
+func (r *run) begin(ctx context.Context, conn *pgx.Conn, name, about string) (*result.Report, error) {
+	var version string
+	if err := conn.QueryRow(ctx, `SHOW server_version`).Scan(&version); err != nil {
+		return nil, err
+	}
+	return result.New(name, about, r.command, version, true, time.Now()), nil
 }
 
 // observe sends the requests and watches the processes and the database meanwhile.

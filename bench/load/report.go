@@ -4,15 +4,17 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"muster/bench/result"
 )
 
 // report is what a run has shown.
 type report struct {
 	run       run
+	found     *result.Report
 	outcome   *outcome
 	used      usage
 	usedKnown bool
@@ -50,31 +52,49 @@ func (r *report) compare(ctx context.Context, conn *pgx.Conn, began time.Time, l
 	return nil
 }
 
-func (r *report) write(out io.Writer) {
+// result is the report in the form of all benchmarks. Rates are compared with COPY in transactions as
+// large as muster's may be.
+func (r *report) result() *result.Report {
 	o := r.outcome
-	fmt.Fprintf(out, "%d events in %d requests over %d connections, %d known users, 10 realtime and 30 windowed definitions, %d cores\n\n",
-		o.Calls, o.Requests, r.run.connections, r.run.users, runtime.NumCPU())
-	line := func(what string, amount any, note string) { fmt.Fprintf(out, "%-10s %9v  %s\n", what, amount, note) }
-	line("events", fmt.Sprintf("%.0f", o.rate()), "a second")
-	line("p50", milliseconds(o.quantile(0.50)), "ms from "+r.waitsFrom()+" to the answer 200")
-	line("p95", milliseconds(o.quantile(0.95)), "ms")
-	line("p99", milliseconds(o.quantile(0.99)), "ms")
-	line("longest", milliseconds(o.quantile(1)), "ms")
-	line("sent again", o.Again, "times, after 429 or 503")
-	for _, c := range r.copied {
-		line("COPY", fmt.Sprintf("%.0f", c.perSecond), fmt.Sprintf("rows/s of the same events on one connection, %d in a transaction: %.1f times as many", c.rows, c.perSecond/o.rate()))
+	name := fmt.Sprintf("%d events in a request, %d connections", r.run.batch, r.run.connections)
+	if r.run.rate > 0 {
+		name = fmt.Sprintf("%d events in a request, %g requests a second", r.run.batch, r.run.rate)
+	}
+	add := func(measure string, value float64, unit string) {
+		r.found.Add(result.Line{Case: name, Measure: measure, Value: value, Unit: unit})
+	}
+	for i, c := range r.copied {
+		l := result.Line{
+			Case: name, Measure: "answered 200 and stored", Value: o.rate(), Unit: "events/s",
+			Baseline: fmt.Sprintf("COPY, %d rows in a transaction", c.rows), Against: c.perSecond,
+		}
+		if i > 0 && r.copied[i-1].rows == c.rows {
+			continue
+		}
+		r.found.Add(l)
+	}
+	for _, q := range []struct {
+		name  string
+		share float64
+	}{{"p50", 0.50}, {"p95", 0.95}, {"p99", 0.99}, {"longest", 1}} {
+		add("answer, "+q.name, milliseconds(o.quantile(q.share)), "ms")
 	}
 	if r.usedKnown {
-		fmt.Fprintf(out, "\nprocessor time      us/event  cores\n")
 		for _, u := range []struct {
 			who string
 			d   time.Duration
 		}{{"muster", r.used.Muster}, {"PostgreSQL", r.used.PostgreSQL}, {"this generator", r.used.Generator}} {
-			fmt.Fprintf(out, "  %-16s %9.1f %6.2f\n", u.who, float64(u.d.Microseconds())/float64(o.Calls), u.d.Seconds()/o.Took.Seconds())
+			add("processor time, "+u.who, float64(u.d.Microseconds())/float64(o.Calls), "us/event")
+			add("processors used, "+u.who, u.d.Seconds()/o.Took.Seconds(), "cores")
 		}
 	}
-	r.writeSeen(out)
+	r.found.Note("%d events in %d requests, %d known users, 10 realtime and 30 windowed definitions. An answer's time counts from %s. %d requests were sent again, after 429 or 503.",
+		o.Calls, o.Requests, r.run.users, r.waitsFrom(), o.Again)
+	return r.found
 }
+
+// milliseconds is a time in them.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // shown is how many activities are shown.
 const shown = 16
@@ -103,5 +123,3 @@ func (r *report) waitsFrom() string {
 	}
 	return "sending"
 }
-
-func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d.Microseconds())/1000) }
