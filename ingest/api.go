@@ -61,6 +61,7 @@ type API struct {
 	pace   pacer
 	slots  chan struct{} // one for each request at work
 	room   room
+	lookup outage // of sources
 
 	twoKeys sync.Map // ids of sources whose clients were seen to send two different keys
 }
@@ -85,7 +86,10 @@ func New(cfg Config) (*API, error) {
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = connectionIP
 	}
-	return &API{cfg: cfg, public: public, pace: pacer{standard: cfg.DefaultRate}, slots: make(chan struct{}, cfg.MaxConcurrent), room: room{size: cfg.MaxBodies}}, nil
+	return &API{
+		cfg: cfg, public: public, pace: pacer{standard: cfg.DefaultRate}, slots: make(chan struct{}, cfg.MaxConcurrent), room: room{size: cfg.MaxBodies},
+		lookup: outage{log: cfg.Log, message: "the sources of requests cannot be looked up", over: "the sources of requests are found again"},
+	}, nil
 }
 
 // connectionIP is the address at the other end of the connection.
@@ -185,11 +189,14 @@ func (a *API) source(ctx context.Context, key string) (Source, *refusal) {
 		return Source{}, unknown
 	}
 	src, ok, err := a.cfg.Sources.ByWriteKey(ctx, key)
-	switch {
-	case err != nil:
-		a.cfg.Log.Error("the source of a request could not be looked up", "error", err)
+	if err != nil {
+		if ctx.Err() == nil { // else it is the client who is gone
+			a.lookup.failed(err)
+		}
 		return Source{}, unavailable("sources cannot be looked up at present")
-	case !ok:
+	}
+	a.lookup.worked()
+	if !ok {
 		return Source{}, unknown
 	}
 	return src, nil

@@ -42,6 +42,7 @@ type Collector struct {
 	lanes   []chan *submission
 	stalled atomic.Int64 // groups that take longer than Patience
 	failing atomic.Int64 // failed groups of the last Patience; 0 when one was stored since
+	outage  outage
 
 	mu     sync.Mutex // guards the rest
 	calls  int        // taken but not yet stored
@@ -71,7 +72,10 @@ func NewCollector(sink Sink, cfg CollectorConfig) *Collector {
 	cfg.Drain = cmp.Or(cfg.Drain, 30*time.Second)
 	cfg.Patience = cmp.Or(cfg.Patience, 10*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
-	c := &Collector{sink: sink, cfg: cfg, divider: NewDivider(cfg.Lanes)}
+	c := &Collector{
+		sink: sink, cfg: cfg, divider: NewDivider(cfg.Lanes),
+		outage: outage{log: cfg.Log, message: "calls could not be stored", over: "calls are stored again"},
+	}
 	for range cfg.Lanes {
 		// Each submission holds at least one call, so that a send never blocks.
 		c.lanes = append(c.lanes, make(chan *submission, cfg.MaxCalls+1))
@@ -252,7 +256,7 @@ func (c *Collector) storeGroup(ctx context.Context, group []*submission) {
 		c.stalled.Add(-1)
 	}
 	if err != nil {
-		c.cfg.Log.Error("calls could not be stored", "calls", len(items), "requests", len(group), "error", err)
+		c.outage.failed(err, "calls", len(items), "requests", len(group))
 	}
 	c.note(err == nil)
 	c.release(group)
@@ -271,6 +275,7 @@ func (c *Collector) storeGroup(ctx context.Context, group []*submission) {
 func (c *Collector) note(stored bool) {
 	if stored {
 		c.failing.Store(0)
+		c.outage.worked()
 		return
 	}
 	c.failing.Add(1)
