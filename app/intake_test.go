@@ -49,7 +49,7 @@ func openCounterWith(t *testing.T, name string, o app.Options) *counter {
 	}
 	c := &counter{Store: s, t: t, app: a, recorder: a.Recorder(), key: key.Reveal()}
 	collector := ingest.NewCollector(a.Sink(), ingest.CollectorConfig{Wait: time.Millisecond})
-	api, err := ingest.New(ingest.Config{Sources: s.WriteKeys(time.Now), Collector: collector, Recorder: c.recorder, Now: time.Now})
+	api, err := ingest.NewAPI(ingest.APIConfig{Sources: s.WriteKeys(time.Now), Collector: collector, Recorder: c.recorder, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,10 +52,10 @@ func rejected(r *event.Rejection) *refusal {
 	return &refusal{status: status, code: r.Code, message: r.Message, field: r.Field}
 }
 
-// Codes of answers that are success, for [Config.OnAnswer] only.
+// Codes of answers that are success, for [APIConfig.OnAnswer] only.
 const (
 	codeOK        event.Code = "ok"
-	codeDiscarded event.Code = "discarded" // of an unknown write key, see Config.LenientAuth
+	codeDiscarded event.Code = "discarded" // of an unknown write key, see APIConfig.LenientAuth
 )
 
 // answered counts the answer to a request that brought calls.

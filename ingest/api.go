@@ -20,8 +20,8 @@ import (
 	"muster/event"
 )
 
-// Config is what an API works with. Sources, Collector and Now are required.
-type Config struct {
+// APIConfig is what an API works with. Sources, Collector and Now are required.
+type APIConfig struct {
 	Sources   Sources
 	Collector *Collector
 	Now       func() time.Time
@@ -56,7 +56,7 @@ type Config struct {
 
 // API is the Tracking API, an http.Handler for all paths below /v1/.
 type API struct {
-	cfg    Config
+	cfg    APIConfig
 	public *url.URL
 	pace   pacer
 	slots  chan struct{} // one for each request at work
@@ -66,8 +66,8 @@ type API struct {
 	twoKeys sync.Map // ids of sources whose clients were seen to send two different keys
 }
 
-// New checks cfg and returns an API. It starts nothing.
-func New(cfg Config) (*API, error) {
+// NewAPI checks cfg and returns an API. It starts nothing.
+func NewAPI(cfg APIConfig) (*API, error) {
 	if cfg.Sources == nil || cfg.Collector == nil || cfg.Now == nil {
 		return nil, errors.New("ingest: an API needs sources, a collector and a clock")
 	}

@@ -174,7 +174,7 @@ func TestAuthentication(t *testing.T) {
 // Two different keys in one request are a fault in an app; it is told once, without the keys.
 func TestTwoKeysAreLogged(t *testing.T) {
 	var logged bytes.Buffer
-	s := open(t, func(c *Config, _ *CollectorConfig, _ *memory) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
+	s := open(t, func(c *APIConfig, _ *CollectorConfig, _ *memory) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
 	for range 3 {
 		expect(t, s.post(t, "/v1/page", `{"userId":"u","writeKey":"wk2"}`), 200, "")
 		expect(t, s.post(t, "/v1/page", `{"userId":"u","writeKey":"wk1"}`), 200, "")
@@ -186,7 +186,7 @@ func TestTwoKeysAreLogged(t *testing.T) {
 }
 
 func TestLenientAuthDiscards(t *testing.T) {
-	s := open(t, func(c *Config, _ *CollectorConfig, _ *memory) { c.LenientAuth = true })
+	s := open(t, func(c *APIConfig, _ *CollectorConfig, _ *memory) { c.LenientAuth = true })
 	expect(t, s.send(t, http.MethodPost, "/v1/page", strings.NewReader(visit("m")), basic("nope")), 200, "")
 	expect(t, s.send(t, http.MethodPost, "/v1/page", strings.NewReader(visit("m"))), 200, "")
 	if len(s.stored) != 0 {
@@ -202,7 +202,7 @@ func TestLenientAuthDiscards(t *testing.T) {
 func TestAnswersAreCounted(t *testing.T) {
 	var mu sync.Mutex
 	codes := map[event.Code]int{}
-	count := func(c *Config, _ *CollectorConfig, _ *memory) {
+	count := func(c *APIConfig, _ *CollectorConfig, _ *memory) {
 		c.OnAnswer = func(code event.Code) { mu.Lock(); defer mu.Unlock(); codes[code]++ }
 	}
 	s := open(t, count)
@@ -221,7 +221,7 @@ func TestAnswersAreCounted(t *testing.T) {
 	s.send(t, http.MethodGet, "/v1/projects/nope/settings", nil) // brings no calls
 	s.setFailing(true)
 	s.post(t, "/v1/page", visit("m5"))
-	lenient := open(t, count, func(c *Config, _ *CollectorConfig, _ *memory) { c.LenientAuth = true })
+	lenient := open(t, count, func(c *APIConfig, _ *CollectorConfig, _ *memory) { c.LenientAuth = true })
 	lenient.send(t, http.MethodPost, "/v1/page", strings.NewReader(visit("m6")), basic("nope"))
 
 	want := map[event.Code]int{
@@ -245,7 +245,7 @@ func TestSourcesUnreachable(t *testing.T) {
 }
 
 func TestAnswerToOneMessageTellsTheCode(t *testing.T) {
-	s := open(t, func(_ *Config, _ *CollectorConfig, m *memory) { m.verdict = verdictOnUser })
+	s := open(t, func(_ *APIConfig, _ *CollectorConfig, m *memory) { m.verdict = verdictOnUser })
 	expect(t, s.post(t, "/v1/track", `{"userId":"u"}`), 400, event.CodeMissingEvent)
 	expect(t, s.post(t, "/v1/track", `{"event":"E"}`), 400, event.CodeNoUserAnonID)
 	expect(t, s.post(t, "/v1/track", `{"event":`), 400, event.CodeInvalidJSON)
@@ -321,16 +321,16 @@ func TestMethodsAndPaths(t *testing.T) {
 func TestNewRefusesBadConfigurations(t *testing.T) {
 	now := func() time.Time { return noon }
 	collector := NewCollector(&memory{}, CollectorConfig{})
-	with := func(source, integration, settings string) Config {
-		return Config{
+	with := func(source, integration, settings string) APIConfig {
+		return APIConfig{
 			Sources: keys{}, Collector: collector, Now: now,
 			Integrations: map[string]map[string]jsontext.Value{source: {integration: jsontext.Value(settings)}},
 		}
 	}
-	if _, err := New(with("shop", "Alpha", `{"a":1}`)); err != nil {
+	if _, err := NewAPI(with("shop", "Alpha", `{"a":1}`)); err != nil {
 		t.Error(err)
 	}
-	for name, cfg := range map[string]Config{
+	for name, cfg := range map[string]APIConfig{
 		"nothing":   {},
 		"no clock":  {Sources: keys{}, Collector: collector},
 		"no scheme": {Sources: keys{}, Collector: collector, Now: now, PublicURL: "shop.test"},
@@ -343,7 +343,7 @@ func TestNewRefusesBadConfigurations(t *testing.T) {
 		"settings no object":  with("shop", "Alpha", `[]`),
 		"settings not there":  with("shop", "Alpha", ``),
 	} {
-		if _, err := New(cfg); err == nil {
+		if _, err := NewAPI(cfg); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

@@ -35,7 +35,7 @@ func BenchmarkBatchRequest(b *testing.B) {
 	ended := make(chan error)
 	go func() { ended <- collector.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
-	api, err := New(Config{
+	api, err := NewAPI(APIConfig{
 		Sources: keys{"wk1": {ID: 1, Rate: 1e9}}, Collector: collector,
 		Now: func() time.Time { return noon },
 	})

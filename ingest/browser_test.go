@@ -58,7 +58,7 @@ func TestSettings(t *testing.T) {
 	expect(t, s.send(t, http.MethodGet, "/v1/projects/nope/settings", nil), 404, CodeInvalidWriteKey)
 	expect(t, s.send(t, http.MethodGet, "/v1/projects/broken/settings", nil), 503, CodeUnavailable)
 
-	fixed := open(t, func(c *Config, _ *CollectorConfig, _ *memory) {
+	fixed := open(t, func(c *APIConfig, _ *CollectorConfig, _ *memory) {
 		c.PublicURL, c.LenientAuth = "https://events.shop.test/seg/", true
 	})
 	if g := fixed.send(t, http.MethodGet, "/v1/projects/nope/settings", nil); g.status != 200 ||
@@ -70,7 +70,7 @@ func TestSettings(t *testing.T) {
 // What the libraries of a source run themselves is handed to them as it is, and to no other
 // source.
 func TestSettingsOfIntegrations(t *testing.T) {
-	s := open(t, func(c *Config, _ *CollectorConfig, _ *memory) {
+	s := open(t, func(c *APIConfig, _ *CollectorConfig, _ *memory) {
 		c.LenientAuth = true
 		c.Integrations = map[string]map[string]jsontext.Value{"shop": {"Zeta": []byte(`{"b":2,"a":[]}`), "Alpha": []byte(`{}`)}}
 	})

@@ -74,7 +74,7 @@ func TestRequestsShareTransactions(t *testing.T) {
 }
 
 func TestFullCollectorIsBusyAndStoresNothing(t *testing.T) {
-	s := open(t, func(_ *Config, c *CollectorConfig, m *memory) {
+	s := open(t, func(_ *APIConfig, c *CollectorConfig, m *memory) {
 		c.MaxCalls, c.Lanes, c.MaxGroup = 5, 1, 1
 		m.gate, m.entered = make(chan struct{}), make(chan struct{}, 100)
 	})
@@ -204,7 +204,7 @@ func (f sinkFunc) Ingest(_ context.Context, items []Item) ([]Result, error) { re
 
 // What was taken before the shutdown is stored and answered; what comes later is not taken.
 func TestShutdownDrains(t *testing.T) {
-	s := open(t, func(_ *Config, c *CollectorConfig, m *memory) {
+	s := open(t, func(_ *APIConfig, c *CollectorConfig, m *memory) {
 		c.Lanes, c.MaxGroup = 1, 1
 		m.gate, m.entered = make(chan struct{}), make(chan struct{}, 100)
 	})
@@ -261,7 +261,7 @@ func TestShutdownGivesUpInTime(t *testing.T) {
 }
 
 func TestSlowSinkIsNotWaitedForForever(t *testing.T) {
-	s := open(t, func(c *Config, _ *CollectorConfig, m *memory) {
+	s := open(t, func(c *APIConfig, _ *CollectorConfig, m *memory) {
 		c.AnswerTimeout = 300 * time.Millisecond
 		m.gate = make(chan struct{})
 	})
@@ -324,7 +324,7 @@ func TestTrouble(t *testing.T) {
 
 // A client that leaves does not hold anything up or leak.
 func TestClientLeaves(t *testing.T) {
-	s := open(t, func(_ *Config, _ *CollectorConfig, m *memory) {
+	s := open(t, func(_ *APIConfig, _ *CollectorConfig, m *memory) {
 		m.gate, m.entered = make(chan struct{}), make(chan struct{}, 10)
 	})
 	ctx, cancel := context.WithCancel(t.Context())

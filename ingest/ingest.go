@@ -21,7 +21,7 @@ type Source struct {
 	ID   int64
 	Name string
 	// Rate is the number of requests taken per second, on average and in a burst;
-	// 0 means Config.DefaultRate.
+	// 0 means APIConfig.DefaultRate.
 	Rate float64
 }
 

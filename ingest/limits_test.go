@@ -231,7 +231,7 @@ func TestBrokenBody(t *testing.T) {
 }
 
 func TestTooManyRequestsAtOnce(t *testing.T) {
-	s := open(t, func(c *Config, _ *CollectorConfig, m *memory) {
+	s := open(t, func(c *APIConfig, _ *CollectorConfig, m *memory) {
 		c.MaxConcurrent = 1
 		m.gate, m.entered = make(chan struct{}), make(chan struct{}, 10)
 	})

@@ -31,7 +31,7 @@ func (a *API) pixel(w http.ResponseWriter, r *http.Request, t event.Type) {
 }
 
 // takePixel takes the call of a pixel. It gives the reason why not, which only
-// Config.OnAnswer hears.
+// APIConfig.OnAnswer hears.
 func (a *API) takePixel(r *http.Request, t event.Type) *refusal {
 	raw, ok := pixelMessage(r.URL.Query())
 	if !ok {

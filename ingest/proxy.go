@@ -34,7 +34,7 @@ func ParseProxies(texts []string) ([]netip.Prefix, error) {
 	return proxies, errors.Join(faults...)
 }
 
-// BehindProxies is a [Config.ClientIP] for a server behind proxies: it takes the client's
+// BehindProxies is a [APIConfig.ClientIP] for a server behind proxies: it takes the client's
 // address from X-Forwarded-For, as far as that comes from proxies of the given networks.
 // Each writes down whom it has talked to, at the end; the last who is no proxy is the
 // client. What stands before that, anybody may have written.

@@ -10,7 +10,7 @@ import (
 )
 
 // DefaultRate is the number of requests per second that one source may make, unless the
-// source or Config.DefaultRate says otherwise.
+// source or APIConfig.DefaultRate says otherwise.
 const DefaultRate = 1_000
 
 // pacer keeps a token bucket for every source.

@@ -42,7 +42,7 @@ func inUse(t *testing.T, api *API, is func(bytes int64) bool) {
 
 // Clients that announce much, send little and stall keep nobody out, however many they are.
 func TestStalledRequestsKeepNobodyOut(t *testing.T) {
-	s := open(t, func(c *Config, _ *CollectorConfig, _ *memory) { c.MaxConcurrent = 2 })
+	s := open(t, func(c *APIConfig, _ *CollectorConfig, _ *memory) { c.MaxConcurrent = 2 })
 	api := s.api
 	hangUp := s.stall(t, 100, "", `{"batch":[`)
 	defer hangUp()
@@ -54,7 +54,7 @@ func TestStalledRequestsKeepNobodyOut(t *testing.T) {
 // Bodies share a bounded memory. Half of it is for clients that have said who they are,
 // before any of their bodies is read.
 func TestBodiesAreBoundedTogether(t *testing.T) {
-	s := open(t, func(c *Config, _ *CollectorConfig, _ *memory) { c.MaxBodies = 400 << 10 })
+	s := open(t, func(c *APIConfig, _ *CollectorConfig, _ *memory) { c.MaxBodies = 400 << 10 })
 	api := s.api
 	keyed := `{"writeKey":"wk2",` + visit("k")[1:]
 	much := `{"batch":[` + strings.Repeat(" ", 60<<10)

@@ -14,7 +14,7 @@ import (
 // send calls, which integrations they run themselves, and that every event is welcome.
 type (
 	librarySettings struct {
-		Integrations map[string]any `json:"integrations"` // a segmentIO, and Config.Integrations as they are
+		Integrations map[string]any `json:"integrations"` // a segmentIO, and APIConfig.Integrations as they are
 		Plan         trackingPlan   `json:"plan"`
 		Metrics      metricSettings `json:"metrics"`
 	}
@@ -40,7 +40,7 @@ type (
 // ownIntegration is how libraries know the Tracking API itself.
 const ownIntegration = "Segment.io"
 
-// checkIntegrations tells what is wrong with Config.Integrations.
+// checkIntegrations tells what is wrong with APIConfig.Integrations.
 func checkIntegrations(bySource map[string]map[string]jsontext.Value) error {
 	for source, integrations := range bySource {
 		for name, settings := range integrations {

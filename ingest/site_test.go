@@ -35,10 +35,10 @@ type site struct {
 
 // open starts a site that ends with the test. The options change its configuration
 // and its sink before it starts.
-func open(t *testing.T, options ...func(*Config, *CollectorConfig, *memory)) *site {
+func open(t *testing.T, options ...func(*APIConfig, *CollectorConfig, *memory)) *site {
 	t.Helper()
 	s := &site{memory: &memory{}, notebook: &notebook{}}
-	cfg := Config{
+	cfg := APIConfig{
 		Sources: keys{
 			"wk1": {ID: 1, Name: "shop", Rate: 1e6}, "wk2": {ID: 2, Name: "app"},
 			"slow": {ID: 3, Name: "slow", Rate: 0.5},
@@ -52,7 +52,7 @@ func open(t *testing.T, options ...func(*Config, *CollectorConfig, *memory)) *si
 	}
 	s.collector = NewCollector(s.memory, collecting)
 	cfg.Collector = s.collector
-	api, err := New(cfg)
+	api, err := NewAPI(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,7 +134,7 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 
 	collector := ingest.NewCollector(a.Sink(), ingest.CollectorConfig{Log: log})
 	recorder := a.Recorder()
-	api, err := ingest.New(ingest.Config{
+	api, err := ingest.NewAPI(ingest.APIConfig{
 		Sources: s.WriteKeys(env.now), Collector: collector, Recorder: recorder, Now: env.now, Log: log, LenientAuth: c.LenientAuth,
 		PublicURL: c.PublicURL, Integrations: integrations, ClientIP: ingest.BehindProxies(c.Proxies()), DefaultRate: c.DefaultRate, OnAnswer: func(code event.Code) { metrics.Answered(string(code)) },
 	})

@@ -59,7 +59,7 @@ func startProcess(t *testing.T, dsn string, fake *mixpaneltest.Server, c *clock)
 		t.Fatal(err, refused)
 	}
 	collector := ingest.NewCollector(a.Sink(), ingest.CollectorConfig{})
-	api, err := ingest.New(ingest.Config{Sources: s.WriteKeys(c.now), Collector: collector, Now: c.now})
+	api, err := ingest.NewAPI(ingest.APIConfig{Sources: s.WriteKeys(c.now), Collector: collector, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
