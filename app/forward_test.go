@@ -464,3 +464,31 @@ func TestForwardedCallsOfTheForgottenGo(t *testing.T) {
 		t.Errorf("%d are left, %+v", n, lag)
 	}
 }
+
+// What was withheld follows when its people are suppressed no more, also calls that no profile has
+// seen.
+func TestWithheldForwardedCallsFollow(t *testing.T) {
+	r := newRelay(t, mixpaneltest.Project{}, mixpanel.Settings{})
+	people := make([]identity.ID, 2)
+	for i, user := range []string{"kim", "lee"} {
+		people[i] = identity.ID{Type: identity.UserID, Value: user}
+		r.take(t, "web", `{"type":"track","userId":"`+user+`","event":"Unseen","integrations":{"Personas":false}}`)
+	}
+	if _, err := r.store.SuppressEach(t.Context(), people, r.now()); err != nil {
+		t.Fatal(err)
+	}
+	r.settle(t)
+	if lag := r.lag(t); lag.DeadLetters != 2 || len(r.events()) != 0 {
+		t.Fatalf("%+v %v", lag, r.events())
+	}
+	if _, err := app.Unsuppress(t.Context(), r.store, people[:1], r.now); err != nil {
+		t.Fatal(err)
+	}
+	r.settle(t)
+	if diff := cmp.Diff([]string{"kim: Unseen"}, r.events()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if lag := r.lag(t); lag.DeadLetters != 1 {
+		t.Errorf("%+v", lag)
+	}
+}

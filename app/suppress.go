@@ -42,16 +42,18 @@ func twice(ctx context.Context, suppress func() (store.Suppression, error)) (sto
 // follow with their next slot.
 func Unsuppress(ctx context.Context, s *store.Store, ids []identity.ID, now func() time.Time) (store.Suppression, error) {
 	done, owners, err := s.Unsuppress(ctx, ids)
-	if err != nil || len(owners) == 0 {
-		return done, err
-	}
-	if _, err := s.RetryWithheld(ctx, owners, now()); err != nil {
-		return done, err
-	}
-	e, err := engineOn(s)
 	if err != nil {
 		return done, err
 	}
+	rules, err := identity.Settings{}.Compile()
+	if err != nil {
+		return done, err
+	}
+	// By other rules a call may have ids that these do not find: then it is withheld again.
+	if err := retryWithheld(ctx, s, rules, now()); err != nil || len(owners) == 0 {
+		return done, err
+	}
+	e := engine.New(s, rules)
 	_, err = e.Verify(ctx, engine.VerifyOptions{Profiles: owners, Repair: true}, now(), func(engine.Difference) {})
 	return done, err
 }

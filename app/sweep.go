@@ -31,7 +31,8 @@ func (a *App) sweepLoop(ctx context.Context) error {
 	}
 }
 
-// Sweep drops what is not needed any more, see store.Store.Sweep and Options.Retention.
+// Sweep drops what is not needed any more, see store.Store.Sweep and Options.Retention, and
+// queues again what is withheld of people who are suppressed no more.
 func (a *App) Sweep(ctx context.Context) error {
 	swept, err := a.Store.Sweep(ctx, store.Keep{DedupWindow: a.dedupWindow, Values: a.retention.Values}, a.now())
 	if swept != (store.Swept{}) {
@@ -39,6 +40,9 @@ func (a *App) Sweep(ctx context.Context) error {
 			"runs", swept.Runs, "violations", swept.Violations, "dead_letters", swept.DeadLetters, "ledger_lines", swept.Ledger)
 	}
 	if err != nil {
+		return err
+	}
+	if err := retryWithheld(ctx, a.Store, a.rules, a.now()); err != nil {
 		return err
 	}
 	return a.dropEvents(ctx)

@@ -8,6 +8,7 @@ import (
 	"muster/engine"
 	"muster/event"
 	"muster/identity"
+	"muster/store"
 )
 
 // withholding is a destination that hears nothing of suppressed people, also not what was
@@ -69,4 +70,31 @@ func (a *App) suppressed(ctx context.Context, calls []*event.Call, now time.Time
 		ids[i] = a.rules.Extract(c).Lookup(nil)
 	}
 	return a.Store.Suppressed(ctx, ids, now)
+}
+
+// retryWithheld queues again what was withheld of people who are suppressed no more: when they
+// are taken off the list, and with each sweep, because delivery may have looked at the list
+// just before that, and have set a call aside just after it.
+func retryWithheld(ctx context.Context, s *store.Store, rules *identity.Rules, now time.Time) error {
+	return s.Withheld(ctx, func(page []store.Withheld) error {
+		ids := make([][]identity.ID, len(page))
+		for i, w := range page {
+			ids[i] = rules.Extract(w.Call).Lookup(nil)
+		}
+		suppressed, err := s.Suppressed(ctx, ids, now)
+		if err != nil {
+			return err
+		}
+		var letters []int64
+		for i, w := range page {
+			if !suppressed[i] {
+				letters = append(letters, w.Letter)
+			}
+		}
+		if len(letters) == 0 {
+			return nil
+		}
+		_, err = s.RetryDeadLetters(ctx, store.LetterFilter{IDs: letters}, now)
+		return err
+	})
 }

@@ -124,6 +124,21 @@ func TestQueuedMessagesOfSuppressedPeopleAreWithheld(t *testing.T) {
 	heard("kim buys 3, once false", "lee buys 2, once false")
 	take(`{"type":"track","userId":"kim","event":"Bought"}`)
 	heard("kim buys 4, once false", "lee buys 2, once false")
+
+	// Delivery may have looked just before she is taken off the list, and withhold it just after.
+	take(`{"type":"track","userId":"kim","event":"Bought"}`)
+	if _, err := s.Suppress(ctx, kim, now); err != nil {
+		t.Fatal(err)
+	}
+	heard("kim buys 4, once false", "lee buys 2, once false")
+	if _, _, err := s.Unsuppress(ctx, kim); err != nil {
+		t.Fatal(err)
+	}
+	heard("kim buys 4, once false", "lee buys 2, once false")
+	if err := a.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	heard("kim buys 5, once false", "lee buys 2, once false")
 	report, err := a.Engine.Verify(ctx, engine.VerifyOptions{}, now, func(d engine.Difference) { t.Error(d) })
 	if err != nil || report.Waiting != 0 {
 		t.Errorf("%+v %v", report, err)

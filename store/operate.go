@@ -154,6 +154,8 @@ type SampleCall struct {
 	Traits       jsontext.Value `json:"traits,omitempty"`
 	Context      jsontext.Value `json:"context,omitempty"`
 	Integrations jsontext.Value `json:"integrations,omitempty"`
+
+	of *event.Call
 }
 
 func sample(c *event.Call) *SampleCall {
@@ -161,6 +163,7 @@ func sample(c *event.Call) *SampleCall {
 		Type: c.Type, MessageID: c.MessageID, UserID: c.UserID, AnonymousID: c.AnonymousID, PreviousID: c.PreviousID, GroupID: c.GroupID,
 		Event: c.Event, Name: c.Name, Category: c.Category, Timestamp: c.Timestamp,
 		Properties: c.Properties, Traits: c.Traits, Context: c.Context, Integrations: c.Integrations,
+		of: c,
 	}
 }
 

@@ -198,27 +198,42 @@ func (s *Store) rest(ctx context.Context, profiles []int64, suppressed bool) err
 	return err
 }
 
-// RetryWithheld queues again what delivery has withheld from destinations because these
-// people were suppressed, see RetryDeadLetters.
-func (s *Store) RetryWithheld(ctx context.Context, profiles []int64, now time.Time) (Retried, error) {
-	// Messages bear the number of the profile as it was when they were queued.
-	rows, err := s.pool.Query(ctx, `
-		WITH RECURSIVE past AS (
-			SELECT unnest($1::bigint[]) AS profile_id
-			UNION SELECT m.loser_id FROM profile_merges m JOIN past p ON m.survivor_id = p.profile_id)
-		SELECT l.dead_letter_id FROM dead_letters l JOIN past USING (profile_id) WHERE l.code = $2 AND l.resolution IS NULL`,
-		profiles, string(event.CodeSuppressed))
+// Withheld is a call that delivery has withheld because its people were suppressed, as a dead
+// letter.
+type Withheld struct {
+	Letter int64 // its number
+	Call   *event.Call
+}
+
+// withheldPage is how many letters Withheld reads at a time.
+const withheldPage = 1000
+
+// Withheld goes through what is withheld, page by page.
+func (s *Store) Withheld(ctx context.Context, yield func([]Withheld) error) error {
+	rows, err := s.pool.Query(ctx, `SELECT dead_letter_id FROM dead_letters WHERE code = $1 AND resolution IS NULL ORDER BY dead_letter_id`, string(event.CodeSuppressed))
 	if err != nil {
-		return Retried{}, fmt.Errorf("find what was withheld: %w", err)
+		return fmt.Errorf("find what is withheld: %w", err)
 	}
-	letters, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
-		return Retried{}, fmt.Errorf("find what was withheld: %w", err)
+		return fmt.Errorf("find what is withheld: %w", err)
 	}
-	if len(letters) == 0 {
-		return Retried{}, nil
+	for page := range slices.Chunk(numbers, withheldPage) {
+		letters, err := s.DeadLetters(ctx, LetterFilter{IDs: page, Limit: len(page)})
+		if err != nil {
+			return err
+		}
+		var withheld []Withheld
+		for _, l := range letters {
+			if l.Call != nil {
+				withheld = append(withheld, Withheld{Letter: l.ID, Call: l.Call.of})
+			}
+		}
+		if err := yield(withheld); err != nil {
+			return err
+		}
 	}
-	return s.RetryDeadLetters(ctx, LetterFilter{IDs: letters}, now)
+	return nil
 }
 
 // suppressionSalt reads the salt, and makes it the first time.
