@@ -148,9 +148,12 @@ func (a *App) Define(ctx context.Context, definitions []engine.Definition) ([]*e
 	return refused, err
 }
 
-// Run works until the context ends: it backfills, runs slots and delivers. Then it
-// lets what is at hand finish.
+// Run works until the context ends: it backfills, runs slots and delivers, also to
+// destinations that had stopped by themselves. Then it lets what is at hand finish.
 func (a *App) Run(ctx context.Context) error {
+	if err := a.Store.Unhalt(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.deliverer.Run(ctx) })
 	g.Go(func() error { return a.runner.Run(ctx) })

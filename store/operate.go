@@ -99,11 +99,11 @@ func (s *Store) operate(ctx context.Context, destination, statement string) erro
 func (s *Store) Unhalt(ctx context.Context) error {
 	rows, err := s.pool.Query(ctx, `SELECT name FROM destinations WHERE halted_reason IS NOT NULL AND removed_at IS NULL AND NOT paused`)
 	if err != nil {
-		return err
+		return fmt.Errorf("look for destinations that have stopped: %w", err)
 	}
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return err
+		return fmt.Errorf("look for destinations that have stopped: %w", err)
 	}
 	for _, name := range names {
 		if err := s.Resume(ctx, name); err != nil {
