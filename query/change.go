@@ -38,6 +38,15 @@ func (i *instants) add(s span) {
 	}
 }
 
+// relative adds the instants at which a comparison of the values with the present flips.
+func (i *instants) relative(c *comparison, values []Value) {
+	for _, v := range values {
+		if during, ok := relativeSpan(v, c.is, c.clock); ok {
+			i.add(during)
+		}
+	}
+}
+
 // first is the earliest instant at which value differs from what it is now.
 func (i *instants) first(value func(asOf time.Time) Value) (time.Time, bool) {
 	slices.SortFunc(i.found, time.Time.Compare)
@@ -84,11 +93,7 @@ func (d *Definition) NextChange(p Profile, asOf time.Time) (time.Time, bool) {
 		l.candidates(&i, s)
 	}
 	for _, c := range d.relatives {
-		for _, v := range c.left.values(nil, s) {
-			if during, ok := relativeSpan(v, c.is, c.clock); ok {
-				i.add(during)
-			}
-		}
+		i.relative(c, c.left.values(nil, s))
 	}
 	return i.first(func(t time.Time) Value { return d.in(s.at(t)) })
 }
@@ -131,11 +136,7 @@ func (l *Leaf) candidates(i *instants, s scope) {
 		}
 	}
 	for _, part := range l.relatives {
-		for _, v := range part.possible(s) {
-			if during, ok := relativeSpan(v, part.is, part.clock); ok {
-				i.add(during)
-			}
-		}
+		i.relative(part.comparison, part.possible(s))
 	}
 }
 

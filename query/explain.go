@@ -27,8 +27,13 @@ type Explanation struct {
 	Children   []*Explanation `json:"children,omitempty"`
 }
 
-// maxShownEvents bounds an explanation of a long history.
-const maxShownEvents = 5
+const (
+	// maxShownEvents bounds an explanation of a long history.
+	maxShownEvents = 5
+	// maxShownProperties is how many characters of an event's properties a person is shown:
+	// the list of a large basket would hide the tree.
+	maxShownProperties = 160
+)
 
 // Past is what a value is computed from where its leaves look at histories of their own:
 // one keeps a window as of the last slot, another counts what has just come.
@@ -121,15 +126,6 @@ func (e *explainer) nextChange(d *Definition) (time.Time, bool) {
 		i.relative(c, c.left.values(nil, s))
 	}
 	return i.first(func(t time.Time) Value { return d.in(e.at(t)) })
-}
-
-// relative adds the instants at which a comparison of the values with the present flips.
-func (i *instants) relative(c *comparison, values []Value) {
-	for _, v := range values {
-		if during, ok := relativeSpan(v, c.is, c.clock); ok {
-			i.add(during)
-		}
-	}
 }
 
 func (e *explainer) condition(c condition, s scope) *Explanation {
@@ -229,7 +225,7 @@ func (l *Leaf) openFollowUps(events []*Event, asOf time.Time) string {
 	return fmt.Sprintf("follow-up window still open for %d of %d events, the last until %s", open, len(events), formatInstant(last))
 }
 
-// Render is the explanation as an indented text for people.
+// Render is the explanation as an indented text for people. Long properties are cut.
 func (x *Explanation) Render() string {
 	var b strings.Builder
 	x.render(&b, "")
@@ -253,7 +249,7 @@ func (x *Explanation) render(b *strings.Builder, indent string) {
 		fmt.Fprintf(b, "%scan change at %s\n", indent, formatInstant(x.NextChange))
 	}
 	for _, e := range x.Events {
-		fmt.Fprintf(b, "%s%s %s %s\n", indent, formatInstant(e.Time), e.Name, e.Properties)
+		fmt.Fprintf(b, "%s%s %s %s\n", indent, formatInstant(e.Time), e.Name, clipped(string(e.Properties), maxShownProperties))
 	}
 	if hidden := x.EventCount - len(x.Events); hidden > 0 {
 		fmt.Fprintf(b, "%sand %d earlier events\n", indent, hidden)

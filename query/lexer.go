@@ -42,8 +42,11 @@ func (t token) describe() string {
 	return "`" + shorten(t.text) + "`"
 }
 
-func shorten(s string) string {
-	const most = 40
+// shorten is a piece of the text as a message quotes it.
+func shorten(s string) string { return clipped(s, 40) }
+
+// clipped is a text of so many characters at most.
+func clipped(s string, most int) string {
 	if utf8.RuneCountInString(s) <= most {
 		return s
 	}

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/shopspring/decimal"
@@ -139,7 +140,7 @@ func (n number) compare(m number) int {
 	if n.big == nil && m.big == nil {
 		a, b := n.coef, m.coef
 		if n.exp == m.exp || a == 0 || b == 0 {
-			return order(a, b)
+			return cmp.Compare(a, b)
 		}
 		var ok bool
 		if n.exp > m.exp {
@@ -148,20 +149,10 @@ func (n number) compare(m number) int {
 			b, ok = scaled(b, m.exp-n.exp)
 		}
 		if ok {
-			return order(a, b)
+			return cmp.Compare(a, b)
 		}
 	}
 	return n.decimal().Cmp(m.decimal())
-}
-
-func order(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func scaled(n int64, power int32) (int64, bool) {

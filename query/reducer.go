@@ -2,6 +2,7 @@ package query
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/shopspring/decimal"
 )
@@ -175,16 +176,7 @@ func byValue(a, b Value) int {
 	return byText(a, b)
 }
 
-func byText(a, b Value) int {
-	x, y := a.AsText(), b.AsText()
-	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
-	}
-	return 0
-}
+func byText(a, b Value) int { return strings.Compare(a.AsText(), b.AsText()) }
 
 // mostFrequent is the value that occurs most, at least k times; of several the
 // alphabetically first. It looks at the first MaxUnique different values.

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -153,5 +154,5 @@ func inOrder(a, b *Event) int {
 	if c := a.Time.Compare(b.Time); c != 0 {
 		return c
 	}
-	return order(a.Arrival, b.Arrival)
+	return cmp.Compare(a.Arrival, b.Arrival)
 }
