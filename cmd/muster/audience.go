@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"muster/app"
 	"muster/engine"
 	"muster/query"
+	"muster/scheduler"
 	"muster/store"
 )
 
@@ -21,11 +23,20 @@ type kind struct {
 	query.Purpose
 	an, plural string
 	who        string // those who are in one
+	one        string // of these
+}
+
+// count is a number of those who are in one.
+func (k kind) count(n int64) string {
+	if n == 1 {
+		return "1 " + k.one
+	}
+	return fmt.Sprintf("%d %s", n, k.who)
 }
 
 var (
-	audiences = kind{query.Audience, "an audience", "audiences", "members"}
-	traits    = kind{query.Trait, "a computed trait", "computed traits", "profiles with a value"}
+	audiences = kind{query.Audience, "an audience", "audiences", "members", "member"}
+	traits    = kind{query.Trait, "a computed trait", "computed traits", "profiles with a value", "profile with a value"}
 )
 
 func newAudience(env *environment) *cobra.Command {
@@ -106,15 +117,17 @@ func newComputationShow(env *environment, k kind) *cobra.Command {
 					{"description", orNone(l.Description)},
 					{"state", state(l)},
 					{"reason", l.StatusReason},
+					{"version", strconv.Itoa(l.Version)},
 					{"class", l.Class},
 					{"schedule", l.Schedule},
 					{"as of", instantOr(l.AsOf, "")},
+					{"next slot", env.nextSlot(l)},
 					{"last run", instantOr(l.LastRun, "")},
 					{k.who, strconv.FormatInt(l.Size, 10)},
-					{"anonymous", strconv.FormatBool(l.Anonymous)},
+					{"anonymous people", map[bool]string{true: "included", false: "left out"}[l.Anonymous]},
 					{"told to", orNone(strings.Join(l.Destinations, ", "))},
 					{"created", instantText(l.CreatedAt)},
-					{"query", strings.ReplaceAll(l.Query, "\n", "\n              ")},
+					{"query", strings.ReplaceAll(l.Query, "\n", "\n"+strings.Repeat(" ", 24))},
 				} {
 					if row[1] != "" {
 						fmt.Fprintf(env.out, "%-23s %s\n", row[0], row[1])
@@ -127,6 +140,15 @@ func newComputationShow(env *environment, k kind) *cobra.Command {
 	db.add(cmd)
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
+}
+
+// nextSlot is when a computation with a schedule is computed next; empty if it is not.
+func (env *environment) nextSlot(l store.ComputationLine) string {
+	s, err := scheduler.Parse(l.Schedule)
+	if err != nil || l.Status == string(engine.Disabled) {
+		return ""
+	}
+	return instantText(s.Next(env.now()))
 }
 
 func newMembers(env *environment, k kind) *cobra.Command {
@@ -145,7 +167,7 @@ func newMembers(env *environment, k kind) *cobra.Command {
 				err := s.Members(cmd.Context(), string(k.Purpose), args[0], nil, limit, func(m store.Member) error {
 					members = append(members, m)
 					rows = append(rows, []string{
-						strconv.FormatInt(m.ProfileID, 10), string(m.Value), m.Since.Format(time.RFC3339), m.Reason, strings.Join(m.IDs, " "),
+						strconv.FormatInt(m.ProfileID, 10), string(m.Value), instantText(m.Since), m.Reason, strings.Join(m.IDs, " "),
 					})
 					return nil
 				})
@@ -182,13 +204,22 @@ values as JSON.`,
 				if k == traits {
 					head = slices.Insert(head, 1, args[0])
 				}
-				if err := w.Write(head); err != nil {
-					return err
+				// A key that does not exist leaves nothing behind, not even a head.
+				headed := false
+				writeHead := func() error {
+					if headed {
+						return nil
+					}
+					headed = true
+					return w.Write(head)
 				}
 				err := s.Members(cmd.Context(), string(k.Purpose), args[0], with, 0, func(m store.Member) error {
+					if err := writeHead(); err != nil {
+						return err
+					}
 					row := []string{
 						strconv.FormatInt(m.ProfileID, 10), idsOf(m.IDs, "user_id"), idsOf(m.IDs, "email"), idsOf(m.IDs, "anonymous_id"),
-						m.Since.Format(time.RFC3339), m.Reason,
+						instantText(m.Since), m.Reason,
 					}
 					for _, v := range m.With {
 						row = append(row, plainText(v))
@@ -198,11 +229,11 @@ values as JSON.`,
 					}
 					return w.Write(row)
 				})
-				w.Flush()
 				if err == nil {
-					err = w.Error()
+					err = writeHead()
 				}
-				return err
+				w.Flush()
+				return cmp.Or(err, w.Error())
 			})
 		},
 	}
@@ -253,7 +284,7 @@ func newSize(env *environment, k kind) *cobra.Command {
 				}
 				size.Days = orEmpty(size.Days)
 				if output == "text" {
-					fmt.Fprintf(env.out, "%d %s\n", size.Size, k.who)
+					fmt.Fprintln(env.out, k.count(size.Size))
 					printShares(env, size.IDTypes, size.Size)
 					if len(size.Days) > 0 {
 						fmt.Fprintln(env.out)
@@ -283,7 +314,11 @@ func newSize(env *environment, k kind) *cobra.Command {
 // printShares shows how many have an id of each type.
 func printShares(env *environment, types map[string]int64, of int64) {
 	for _, typ := range sortedKeys(types) {
-		fmt.Fprintf(env.out, "  %3d %% with %s (%d)\n", 100*types[typ]/max(of, 1), typ, types[typ])
+		share := strconv.FormatInt(100*types[typ]/max(of, 1), 10)
+		if share == "0" && types[typ] > 0 {
+			share = "< 1"
+		}
+		fmt.Fprintf(env.out, "  %3s %% with %s (%d)\n", share, typ, types[typ])
 	}
 }
 

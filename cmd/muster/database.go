@@ -88,3 +88,17 @@ func (f *databaseFlags) open(ctx context.Context, env *environment, c *config.Co
 		return nil
 	}, nil
 }
+
+// withStore opens the database for a command that needs nothing else.
+func (f *databaseFlags) withStore(cmd *cobra.Command, env *environment, do func(*store.Store) error) (err error) {
+	c, err := f.load(env)
+	if err != nil {
+		return err
+	}
+	s, _, closeDB, err := f.open(cmd.Context(), env, c, env.logger(slog.LevelWarn))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeDB()) }()
+	return do(s)
+}

@@ -1,11 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -50,14 +51,17 @@ a line of its own.`, store.RecentPerSource),
 				}
 			}
 			if id != "" {
-				ids, err := externalIDs([]string{id})
+				x, err := externalID(id)
 				if err != nil {
 					return err
 				}
-				filter.ID = ids[0].String()
+				filter.ID = x.String()
 			}
 			if filter.Limit < 0 {
 				return usageError{fmt.Errorf("--limit %d: use 1 or more, or 0 for all", filter.Limit)}
+			}
+			if follow && output == "csv" {
+				return usageError{errors.New("--follow shows a table, or JSON a line with -o json")}
 			}
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				if follow {
@@ -67,41 +71,36 @@ a line of its own.`, store.RecentPerSource),
 				if err != nil {
 					return err
 				}
-				if output == "json" {
-					return env.printJSON(orEmpty(calls))
-				}
-				w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "RECEIVED\tSOURCE\tOUTCOME\tTYPE\tNAME\tMESSAGE ID\tREASON")
+				var rows [][]string
 				for _, c := range calls {
-					fmt.Fprintln(w, strings.Join(callFields(c), "\t"))
+					rows = append(rows, callRow(c))
 				}
-				return w.Flush()
+				return env.printTable(output, []string{"RECEIVED", "SOURCE", "OUTCOME", "TYPE", "NAME", "MESSAGE ID", "REASON"}, rows, orEmpty(calls))
 			})
 		},
 	}
 	db.add(cmd)
 	cmd.Flags().StringSliceVar(&filter.Outcomes, "outcome", nil, "only calls with these `outcomes`")
-	cmd.Flags().StringVar(&id, "id", "", "only calls that carry this external id, `TYPE:VALUE`")
+	cmd.Flags().StringVar(&id, "id", "", "only calls that carry this external id, `TYPE:VALUE`; without a type it is a user_id")
 	cmd.Flags().IntVar(&filter.Limit, "limit", 50, "how many calls are shown at most, the newest; 0: all")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on showing calls as they come, until interrupted")
-	outputFlag(cmd, &output, "table", "json")
+	outputFlag(cmd, &output, "table", "json", "csv")
 	return cmd
 }
 
 // outcomes are what may become of a call.
 var outcomes = []string{"accepted", "duplicate", "suppressed", "skipped", "rejected"}
 
-// callFields are a call in columns. What clients sent is made safe for a terminal.
-func callFields(c store.RecentCall) []string {
+// callRow is a call in columns.
+func callRow(c store.RecentCall) []string {
 	reason := c.Reason
 	if c.Code != "" {
 		reason = c.Code + ": " + reason
 	}
-	fields := []string{c.ReceivedAt.UTC().Format("2006-01-02 15:04:05.000"), c.Source, c.Outcome, c.Type, c.Name, c.MessageID, reason}
-	for i := range fields {
-		fields[i] = harmless(fields[i])
+	return []string{
+		c.ReceivedAt.UTC().Format("2006-01-02T15:04:05.000Z"), cmp.Or(c.Source, "-"), c.Outcome, cmp.Or(c.Type, "-"), cmp.Or(c.Name, "-"),
+		cmp.Or(c.MessageID, "-"), cmp.Or(reason, "-"),
 	}
-	return fields
 }
 
 // followCalls shows calls as they come, until the context ends.
@@ -141,6 +140,6 @@ func (env *environment) printCall(c store.RecentCall, output string) error {
 		_, err = fmt.Fprintf(unshown(env.out), "%s\n", line)
 		return err
 	}
-	_, err := fmt.Fprintln(env.out, strings.Join(callFields(c), "  "))
+	_, err := fmt.Fprintln(env.out, strings.ReplaceAll(tableRow(callRow(c)), "\t", "  "))
 	return err
 }

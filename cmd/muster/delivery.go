@@ -2,12 +2,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,20 +27,6 @@ applied, or that have nobody to go to.`,
 	return cmd
 }
 
-// withStore opens the database for a command that needs nothing else.
-func (f *databaseFlags) withStore(cmd *cobra.Command, env *environment, do func(*store.Store) error) (err error) {
-	c, err := f.load(env)
-	if err != nil {
-		return err
-	}
-	s, _, closeDB, err := f.open(cmd.Context(), env, c, env.logger(slog.LevelWarn))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeDB()) }()
-	return do(s)
-}
-
 func newLag(env *environment) *cobra.Command {
 	var db databaseFlags
 	var output string
@@ -52,33 +38,35 @@ func newLag(env *environment) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if output == "json" {
-					return env.printJSON(lags)
-				}
-				w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "DESTINATION\tSTATE\tWAITING\tOLDEST\tDELIVERED\tDEAD LETTERS\tLAST FAILURE")
+				var rows [][]string
 				for _, l := range lags {
-					state, oldest, failure := "delivering", "-", l.LastReason
-					switch {
-					case l.Paused:
-						state = "paused"
-					case l.HaltedReason != "":
-						state, failure = "halted", l.HaltedReason
-					case l.Failing > 0:
-						state = "failing"
-					}
-					if l.Oldest != nil {
-						oldest = env.now().Sub(*l.Oldest).Round(time.Second).String()
-					}
-					fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%d\t%s\n", l.Destination, state, l.Waiting, oldest, l.Delivered, l.DeadLetters, harmless(failure))
+					rows = append(rows, env.lagRow(l))
 				}
-				return w.Flush()
+				head := []string{"DESTINATION", "STATE", "WAITING", "OLDEST", "DELIVERED", "DEAD LETTERS", "LAST FAILURE"}
+				return env.printTable(output, head, rows, orEmpty(lags))
 			})
 		},
 	}
 	db.add(cmd)
-	outputFlag(cmd, &output, "table", "json")
+	outputFlag(cmd, &output, "table", "json", "csv")
 	return cmd
+}
+
+func (env *environment) lagRow(l store.Lag) []string {
+	state, oldest, failure := "delivering", "-", l.LastReason
+	switch {
+	case l.Paused:
+		state = "paused"
+	case l.HaltedReason != "":
+		state, failure = "halted", l.HaltedReason
+	case l.Failing > 0:
+		state = "failing"
+	}
+	if l.Oldest != nil {
+		oldest = env.now().Sub(*l.Oldest).Round(time.Second).String()
+	}
+	n := func(v int64) string { return strconv.FormatInt(v, 10) }
+	return []string{l.Destination, state, n(l.Waiting), oldest, n(l.Delivered), n(l.DeadLetters), cmp.Or(failure, "-")}
 }
 
 func newPause(env *environment) *cobra.Command {
@@ -86,7 +74,13 @@ func newPause(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "pause DESTINATION", Short: "Stop telling a destination; its queue is kept", Args: exactly(1, "a destination"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return db.withStore(cmd, env, func(s *store.Store) error { return s.Pause(cmd.Context(), args[0]) })
+			return db.withStore(cmd, env, func(s *store.Store) error {
+				err := s.Pause(cmd.Context(), args[0])
+				if err == nil {
+					fmt.Fprintf(env.out, "%s is paused; what is to be told waits in its queue\n", args[0])
+				}
+				return err
+			})
 		},
 	}
 	db.add(cmd)
@@ -98,7 +92,13 @@ func newResume(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "resume DESTINATION", Short: "Go on telling a destination that was paused, or that stopped by itself", Args: exactly(1, "a destination"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return db.withStore(cmd, env, func(s *store.Store) error { return s.Resume(cmd.Context(), args[0]) })
+			return db.withStore(cmd, env, func(s *store.Store) error {
+				err := s.Resume(cmd.Context(), args[0])
+				if err == nil {
+					fmt.Fprintf(env.out, "%s is told again, by a running muster serve\n", args[0])
+				}
+				return err
+			})
 		},
 	}
 	db.add(cmd)
@@ -114,7 +114,16 @@ func newLetters(env *environment) *cobra.Command {
 		Long: `As JSON each has the call that was to be sent; muster map shows what becomes of it in Mixpanel.`,
 		Args: exactly(0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if filter.Limit < 1 {
+				return usageError{fmt.Errorf("--limit %d: it must be at least 1", filter.Limit)}
+			}
+			if err := validKind(filter); err != nil {
+				return err
+			}
 			return db.withStore(cmd, env, func(s *store.Store) error {
+				if err := knownDestination(cmd.Context(), s, filter); err != nil {
+					return err
+				}
 				letters, err := s.DeadLetters(cmd.Context(), filter)
 				if err != nil {
 					return err
@@ -141,31 +150,14 @@ func (env *environment) printLetters(letters []store.DeadLetter, output string) 
 			key = "(alias)"
 		}
 		return []string{
-			strconv.FormatInt(l.ID, 10), l.DiedAt.UTC().Format(time.RFC3339), l.Destination, key, l.Kind, l.IDs, value, l.Reason,
+			strconv.FormatInt(l.ID, 10), instantText(l.DiedAt), l.Destination, key, l.Kind, l.IDs, value, l.Reason,
 		}
 	}
-	switch output {
-	case "json":
-		return env.printJSON(letters)
-	case "csv":
-		w := newTable(env.out)
-		if err := w.Write(head); err != nil {
-			return err
-		}
-		for _, l := range letters {
-			if err := w.Write(row(l)); err != nil {
-				return err
-			}
-		}
-		w.Flush()
-		return w.Error()
-	}
-	w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(head, "\t"))
+	var rows [][]string
 	for _, l := range letters {
-		fmt.Fprintln(w, tableRow(row(l)))
+		rows = append(rows, row(l))
 	}
-	return w.Flush()
+	return env.printTable(output, head, rows, orEmpty(letters))
 }
 
 func newRetry(env *environment) *cobra.Command {
@@ -175,26 +167,27 @@ an event of it stays one. A change of a number ($add) would count twice: look be
 retry uncertain ones. A property that was told anew meanwhile is not set back to the older
 value; its dead letter is settled as superseded. That is known of what Muster has computed;
 a call of a source that is forwarded again sets its traits as it says.`,
-		func(cmd *cobra.Command, s *store.Store, f store.LetterFilter) (string, error) {
+		func(cmd *cobra.Command, s *store.Store, f store.LetterFilter) (string, int64, error) {
 			r, err := s.RetryDeadLetters(cmd.Context(), f, env.now())
 			text := fmt.Sprintf("%d queued again", r.Queued)
 			if r.Superseded > 0 {
 				text += fmt.Sprintf(", %d superseded by what was told since", r.Superseded)
 			}
-			return text, err
+			return text, r.Queued + r.Superseded, err
 		})
 }
 
 func newDrop(env *environment) *cobra.Command {
 	return decide(env, "drop", "Give dead letters up", "They stay in the database, marked as dropped.",
-		func(cmd *cobra.Command, s *store.Store, f store.LetterFilter) (string, error) {
+		func(cmd *cobra.Command, s *store.Store, f store.LetterFilter) (string, int64, error) {
 			n, err := s.DropDeadLetters(cmd.Context(), f, env.now())
-			return fmt.Sprintf("%d dropped", n), err
+			return fmt.Sprintf("%d dropped", n), n, err
 		})
 }
 
-// decide is a command that does something to chosen dead letters.
-func decide(env *environment, verb, short, long string, do func(*cobra.Command, *store.Store, store.LetterFilter) (string, error)) *cobra.Command {
+// decide is a command that does something to chosen dead letters: do says what it did, and
+// to how many.
+func decide(env *environment, verb, short, long string, do func(*cobra.Command, *store.Store, store.LetterFilter) (string, int64, error)) *cobra.Command {
 	var db databaseFlags
 	var filter store.LetterFilter
 	var all bool
@@ -211,12 +204,23 @@ func decide(env *environment, verb, short, long string, do func(*cobra.Command, 
 			if len(filter.IDs) == 0 && filter.Destination == "" && filter.Kind == "" && !all {
 				return usageError{errors.New("name dead letters by number, choose with --destination or --kind, or say --all")}
 			}
-			return db.withStore(cmd, env, func(s *store.Store) error {
-				done, err := do(cmd, s, filter)
-				if err == nil {
-					fmt.Fprintln(env.out, done)
-				}
+			if err := validKind(filter); err != nil {
 				return err
+			}
+			return db.withStore(cmd, env, func(s *store.Store) error {
+				if err := knownDestination(cmd.Context(), s, filter); err != nil {
+					return err
+				}
+				done, n, err := do(cmd, s, filter)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(env.out, done)
+				slices.Sort(filter.IDs)
+				if named := int64(len(slices.Compact(filter.IDs))); n < named {
+					return fmt.Errorf("%s named: not among those that muster delivery dead-letters lists, or with nobody to go to", plural(named-n, "dead letter"))
+				}
+				return nil
 			})
 		},
 	}
@@ -224,6 +228,33 @@ func decide(env *environment, verb, short, long string, do func(*cobra.Command, 
 	filterFlags(cmd, &filter)
 	cmd.Flags().BoolVar(&all, "all", false, "all that wait for a decision")
 	return cmd
+}
+
+// letterKinds are the kinds of dead letters.
+var letterKinds = []string{store.KindRejected, store.KindUncertain, store.KindGaveUp, store.KindUndeliverable}
+
+func validKind(f store.LetterFilter) error {
+	if f.Kind != "" && !slices.Contains(letterKinds, f.Kind) {
+		return usageError{fmt.Errorf("--kind %s: use rejected, uncertain, gave_up or undeliverable", f.Kind)}
+	}
+	return nil
+}
+
+// knownDestination refuses a filter by a destination that there never was: one that was
+// removed may have left dead letters.
+func knownDestination(ctx context.Context, s *store.Store, f store.LetterFilter) error {
+	if f.Destination == "" {
+		return nil
+	}
+	names, err := s.DestinationNames(ctx)
+	if err != nil || slices.Contains(names, f.Destination) {
+		return err
+	}
+	left, err := s.DeadLetters(ctx, store.LetterFilter{Destination: f.Destination, Limit: 1})
+	if err == nil && len(left) == 0 {
+		err = fmt.Errorf("there is no destination %q; muster delivery lag lists them", f.Destination)
+	}
+	return err
 }
 
 func filterFlags(cmd *cobra.Command, f *store.LetterFilter) {

@@ -21,7 +21,7 @@ func TestDeadLettersTellForwardedCallsApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `ID,DIED AT,DESTINATION,COMPUTATION,KIND,IDS,VALUE,REASON
+	const want = `id,died_at,destination,computation,kind,ids,value,reason
 2,2026-03-01T12:00:00Z,mp,pros,rejected,user:u,true,because
 1,2026-03-01T12:00:00Z,mp,(forwarded),uncertain,user:u,track Order Completed,lost
 0,2026-03-01T12:00:00Z,mp,(forwarded),gave_up,anon:a,identify,late

@@ -69,7 +69,7 @@ func newDoctor(env *environment) *cobra.Command {
 	var online bool
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look for trouble, and say what to do about it", Args: exactly(0, "nothing"),
-		Long: `Looks at the configuration, the database with its version, settings, privileges and
+		Long: `Doctor looks at the configuration, the database with its version, settings, privileges and
 sizes, the clocks, what is late or fails, what destinations refuse, and what a process
 that died has left. It changes nothing, and may run while muster serves.
 
@@ -90,7 +90,7 @@ Exit code 1 means that there is at least one problem; warnings and notes do not 
 						fmt.Fprintf(env.out, "%-8s %s\n", "", s.Remedy)
 					}
 				}
-				fmt.Fprintf(env.out, "%d problems, %d warnings, %d notes\n", x.count(problem), x.count(warning), x.count(remark))
+				fmt.Fprintf(env.out, "%s, %s, %s\n", plural(x.count(problem), "problem"), plural(x.count(warning), "warning"), plural(x.count(remark), "note"))
 			}
 			if x.count(problem) > 0 {
 				return failure{exitFailed}
@@ -151,6 +151,7 @@ func (x *examination) examine(ctx context.Context, env *environment, db *databas
 		x.find(problem, "database", "", "%v", err)
 		return
 	}
+	x.definitions(ctx, s)
 	x.room(ctx, s, h, snap, server)
 	x.work(ctx, s, h, snap)
 	x.delivery(ctx, s, h, snap)

@@ -10,6 +10,7 @@ import (
 
 	"muster/app"
 	"muster/config"
+	"muster/engine"
 	"muster/internal/pgserver"
 	"muster/query"
 	"muster/store"
@@ -45,7 +46,36 @@ func (x *examination) configuration(c *config.Config) {
 	if strings.HasPrefix(c.Listen, ":") || strings.HasPrefix(c.Listen, "0.0.0.0:") || strings.HasPrefix(c.Listen, "[::]:") {
 		x.find(remark, subject, "let a proxy with TLS lead the internet to /v1/ only; see docs/security.md", "listen is %s: /metrics can be read by everybody who reaches this machine", c.Listen)
 	}
-	x.well(subject, "%d sources, %d destinations, %d audiences and traits", len(c.Sources), len(c.Destinations), len(c.Definitions()))
+	x.well(subject, "%s, %s, %d audiences and traits", plural(len(c.Sources), "source"), plural(len(c.Destinations), "destination"), len(c.Definitions()))
+}
+
+// definitions compares the audiences and traits of the file with those of the database.
+func (x *examination) definitions(ctx context.Context, s *store.Store) {
+	const subject = "definitions"
+	if x.config == nil {
+		return
+	}
+	plan, err := app.Plan(ctx, s, engine.Desired{Definitions: x.config.Definitions()}, nil, 0, x.now)
+	if err != nil {
+		x.find(problem, subject, "", "%v", err)
+		return
+	}
+	waiting := make(map[engine.Action][]string)
+	for _, step := range plan.Steps {
+		switch refused := step.Refused; {
+		case refused == nil:
+			waiting[step.Action] = append(waiting[step.Action], step.Key)
+		case len(refused.Diagnostics) == 0: // a query that is refused is seen in the file alone
+			x.find(problem, subject, "correct it; muster plan shows the place", "%s is refused, and what was defined before goes on: %v", step.Key, refused)
+		}
+	}
+	const apply = "start muster serve anew, or run muster apply; muster plan shows what that does"
+	if keys := waiting[engine.ActionCreate]; len(keys) > 0 {
+		x.find(remark, subject, apply, "in the file, and not computed yet: %s", strings.Join(keys, ", "))
+	}
+	if keys := waiting[engine.ActionEdit]; len(keys) > 0 {
+		x.find(remark, subject, apply, "in the file they are not as they are computed: %s", strings.Join(keys, ", "))
+	}
 }
 
 // clock compares this machine's with the database's, which was read between two readings.
@@ -221,13 +251,14 @@ func (x *examination) delivery(ctx context.Context, s *store.Store, h store.Heal
 		x.find(problem, "delivery", "", "%v", err)
 		return
 	}
+	delivering := false // some destination could be told
 	for _, l := range lags {
 		subject := "destination " + l.Destination
 		switch {
 		case l.HaltedReason != "":
-			x.find(problem, subject, "correct its settings, then run: muster delivery resume "+l.Destination, "delivery has stopped by itself: %s", l.HaltedReason)
+			x.find(problem, subject, "correct its settings and start muster serve anew; if they are right, run: muster delivery resume "+l.Destination, "delivery has stopped by itself: %s", l.HaltedReason)
 		case l.Paused:
-			x.find(warning, subject, "go on with: muster delivery resume "+l.Destination, "delivery is paused; %d messages wait", l.Waiting)
+			x.find(warning, subject, "go on with: muster delivery resume "+l.Destination, "delivery is paused; %s", waits(l.Waiting))
 		case l.Failing > 0:
 			x.find(warning, subject, "they are tried again by themselves; muster delivery lag says more", "%d of its lanes fail: %s", l.Failing, l.LastReason)
 		case l.Oldest != nil && x.now.Sub(*l.Oldest) > lagAfter:
@@ -239,7 +270,7 @@ func (x *examination) delivery(ctx context.Context, s *store.Store, h store.Heal
 			}
 			for _, kind := range []string{store.KindRejected, store.KindGaveUp, store.KindUncertain} {
 				if n := d.DeadLetters[kind]; n > 0 {
-					x.find(warning, subject, fmt.Sprintf("look at them and decide: muster delivery dead-letters --destination %s --kind %s", l.Destination, kind), "%d dead letters are %s", n, kind)
+					x.find(warning, subject, fmt.Sprintf("look and decide: muster delivery dead-letters --destination %s --kind %s", l.Destination, kind), "%s with the kind %s", plural(n, "dead letter"), kind)
 				}
 			}
 			if n := d.DeadLetters[store.KindUndeliverable]; n > 0 {
@@ -249,14 +280,24 @@ func (x *examination) delivery(ctx context.Context, s *store.Store, h store.Heal
 		if x.config != nil && !slices.ContainsFunc(x.config.Destinations, func(d config.Destination) bool { return d.Name == l.Destination }) {
 			x.find(remark, subject, "", "it is not in this configuration, so that a muster serve of it tells it nothing")
 		}
-		x.well(subject, "%d messages delivered, %d wait", l.Delivered, l.Waiting)
+		x.well(subject, "%s delivered, %s", plural(l.Delivered, "message"), waits(l.Waiting))
+		if !l.Paused && l.HaltedReason == "" {
+			delivering = true
+		}
 	}
 	if n := len(h.Lanes); n > 0 {
 		x.find(warning, "leases", "a muster serve that runs takes them over within seconds; start one", "%d lanes of %s were left by a process that died, the first at %s", n, h.Lanes[0].Destination, instantText(h.Lanes[0].LeaseUntil))
 	}
-	if len(lags) > 0 && !h.Serving {
-		x.find(remark, "processes", "", "no muster serve delivers at this moment")
+	if delivering && !h.Serving {
+		x.find(remark, "processes", "start muster serve", "no muster serve delivers at this moment")
 	}
+}
+
+func waits(n int64) string {
+	if n == 0 {
+		return "none waits"
+	}
+	return fmt.Sprintf("%d wait", n)
 }
 
 // byteText is a size for people.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,8 @@ audiences:
 		{name: "a wrong token", args: []string{"--online"}, config: strings.Replace(config, testToken, "n0-such", 1), severity: problem, subject: "destination mixpanel", text: "project token", remedy: "muster destination check mixpanel"},
 		{name: "a mistake in the file", config: "listen: 8080\ndatabase: '%'", severity: problem, subject: "configuration", text: "muster.yaml:1: listen", remedy: "docs/configuration.md"},
 		{name: "a refused definition", config: config + "  - {name: Odd, query: cuont()}\n", severity: problem, subject: "configuration", text: "odd is refused", remedy: "muster query check"},
+		{name: "a deleted key", trouble: `UPDATE computations SET status = 'deleted', deleted_at = now() WHERE key = 'buyers'`, severity: problem, subject: "definitions", text: "buyers is refused", remedy: "muster plan"},
+		{name: "a file that is ahead", trouble: `UPDATE computations SET key = 'formerly' WHERE key = 'buyers'`, severity: remark, subject: "definitions", text: "not computed yet: buyers", remedy: "muster apply"},
 		{name: "an open address", config: "listen: 0.0.0.0:8080\n" + config, severity: remark, subject: "configuration", text: "/metrics can be read", remedy: "proxy"},
 		{name: "no database", without: true, severity: problem, subject: "database", remedy: "DATABASE_URL"},
 		{name: "no schema", empty: true, severity: warning, subject: "schema", text: "migrations are pending", remedy: "muster migrate up"},
@@ -59,7 +62,7 @@ audiences:
 		{
 			name: "dead letters", trouble: `INSERT INTO dead_letters (destination_id, lane, seq, kind, code, reason, connection_id, bucket, profile_id, form, ids, value, told, at, reason_told, attempts, died_at)
 			SELECT destination_id, 0, 1, 'rejected', 'c', 'r', 1, 0, 1, 'identify', 'user:u', 'true', 1, '2026-01-01', 'entered', 1, '2026-01-01' FROM destinations`,
-			severity: warning, subject: "destination mixpanel", text: "1 dead letters are rejected", remedy: "muster delivery dead-letters --destination mixpanel --kind rejected",
+			severity: warning, subject: "destination mixpanel", text: "1 dead letter with the kind rejected", remedy: "muster delivery dead-letters --destination mixpanel --kind rejected",
 		},
 		{name: "a stale lane", trouble: `UPDATE queue_positions SET owner = 'dead', lease_until = '2026-01-01' WHERE lane = 3`, severity: warning, subject: "leases", text: "left by a process that died"},
 		{name: "a stale slot", trouble: `INSERT INTO slots (schedule, slot, status, owner, lease_until, attempt, missed, started_at) VALUES ('0 * * * *', '2026-01-01', 'running', 'dead', '2026-01-01', 1, 0, '2026-01-01')`, severity: warning, subject: "leases", text: "begun by a process that died"},
@@ -114,6 +117,26 @@ audiences:
 				t.Error("it shows a secret")
 			}
 		})
+	}
+}
+
+// A destination that nobody may tell is no sign that no muster serve runs.
+func TestDoctorMissesNoProcessWhereNoneMayDeliver(t *testing.T) {
+	config := "destinations: [{name: mixpanel, settings: {token: " + testToken + "}}]\n"
+	dsn := pgtest.DSN(t)
+	served(t, dsn, config)
+	missed := func() bool {
+		_, found, _ := examined(t, dsn, config, time.Now())
+		return slices.ContainsFunc(found, func(s symptom) bool { return s.Subject == "processes" })
+	}
+	if !missed() {
+		t.Error("nothing serves, and the doctor does not say so")
+	}
+	if _, err := database(t, dsn).Exec(t.Context(), `UPDATE destinations SET paused = true`); err != nil {
+		t.Fatal(err)
+	}
+	if missed() {
+		t.Error("the doctor takes a pause for the absence of muster serve")
 	}
 }
 

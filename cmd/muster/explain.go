@@ -149,8 +149,12 @@ func printExplanation(w io.Writer, x *app.Explained) {
 	if len(x.Told) > 0 {
 		fmt.Fprintln(w)
 	}
+	told := "told"
+	if x.Past {
+		told = "told by now" // the ledger knows the last of each only
+	}
 	for _, t := range x.Told {
-		line("told", "%s", toldText(t))
+		line(told, "%s", toldText(t))
 	}
 }
 

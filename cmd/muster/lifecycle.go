@@ -86,13 +86,6 @@ far it is.`,
 	return cmd
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 func newDelete(env *environment, k kind) *cobra.Command {
 	var db databaseFlags
 	var yes bool
@@ -132,7 +125,7 @@ definition stands in a file, take it out there too, or muster serve reports it a
 					fmt.Fprintf(env.err, "%s is read by %s, which goes on with its last values\n", args[0], strings.Join(readers, ", "))
 				}
 				if !yes {
-					fmt.Fprintf(env.err, "%s with %d %s will be deleted.\n", args[0], lines[0].Size, k.who)
+					fmt.Fprintf(env.err, "%s with %s will be deleted.\n", args[0], k.count(lines[0].Size))
 					if err := env.agree(); err != nil {
 						return err
 					}

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +39,7 @@ func (f *databaseFlags) withServer(cmd *cobra.Command, env *environment, do func
 
 func newMigrateStatus(env *environment) *cobra.Command {
 	var db databaseFlags
+	var output string
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show which migrations are applied", Args: exactly(0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,20 +48,27 @@ func newMigrateStatus(env *environment) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(w, "VERSION\tNAME\tAPPLIED")
-				for _, m := range state.Migrations {
-					at := "pending"
-					if m.Applied() {
-						at = m.AppliedAt.UTC().Format(time.RFC3339)
-					}
-					fmt.Fprintf(w, "%d\t%s\t%s\n", m.Version, m.Name, at)
+				type line struct {
+					Version   int64      `json:"version"`
+					Name      string     `json:"name"`
+					AppliedAt *time.Time `json:"applied_at"` // null: it is pending
 				}
-				return w.Flush()
+				var lines []line
+				var rows [][]string
+				for _, m := range state.Migrations {
+					l, at := line{Version: int64(m.Version), Name: m.Name}, "pending"
+					if m.Applied() {
+						l.AppliedAt, at = &m.AppliedAt, instantText(m.AppliedAt)
+					}
+					lines = append(lines, l)
+					rows = append(rows, []string{strconv.FormatInt(l.Version, 10), l.Name, at})
+				}
+				return env.printTable(output, []string{"VERSION", "NAME", "APPLIED"}, rows, lines)
 			})
 		},
 	}
 	db.add(cmd)
+	outputFlag(cmd, &output, "table", "json", "csv")
 	return cmd
 }
 
@@ -101,7 +109,11 @@ nothing goes on. Repair looks whether its work is in the database, and sets the 
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(env.out, "the record is right: %d migrations are pending; apply them with: muster migrate up\n", len(state.Pending()))
+				if n := len(state.Pending()); n > 0 {
+					fmt.Fprintf(env.out, "the record is right; pending: %s; apply with: muster migrate up\n", plural(n, "migration"))
+				} else {
+					fmt.Fprintln(env.out, "the record is right, and nothing is pending")
+				}
 				return nil
 			})
 		},

@@ -26,7 +26,7 @@ func newPreview(env *environment, k kind) *cobra.Command {
 	var output, schedule string
 	var anonymous bool
 	cmd := &cobra.Command{
-		Use: "preview TEXT|FILE|-", Short: "Say who would be in " + k.an + ", without saving it",
+		Use: "preview TEXT|FILE|-", Short: "Say " + map[bool]string{true: "who would be in an audience", false: "who would have which value of a computed trait"}[k == audiences] + ", without saving it",
 		Long: `Preview evaluates a definition on the stored history: how many profiles it would hold, which
 ids they have, a few of them, and whether it would be realtime or scheduled, and why. When
 its time is up it says over how many profiles it has counted, and the figures are estimates.`,
@@ -72,7 +72,7 @@ func (env *environment) printPreview(k kind, p *engine.Preview) {
 	if !p.Complete() {
 		about = "about "
 	}
-	fmt.Fprintf(env.out, "%s%d %s of %d profiles\n", about, p.Whole(p.After), k.who, p.Of)
+	fmt.Fprintf(env.out, "%s%s, of %s\n", about, k.count(p.Whole(p.After)), plural(p.Of, "profile"))
 	printShares(env, p.IDTypes, p.After)
 	fmt.Fprintf(env.out, "It is %s", p.Definition.Class)
 	if len(p.Definition.ClassBecause) > 0 {

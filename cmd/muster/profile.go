@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -90,7 +87,7 @@ func suppressionCommand(env *environment, cmd *cobra.Command, effect string, cha
 				return env.printJSON(done)
 			}
 			// No ids are shown: they would stay in logs and terminals.
-			fmt.Fprintf(env.out, "%d profiles, %d ids, %d changed: calls with these ids are %s\n", done.Profiles, done.IDs, done.Changed, effect)
+			fmt.Fprintf(env.out, "%s, %s, %d changed: calls with these ids are %s\n", plural(done.Profiles, "profile"), plural(done.IDs, "id"), done.Changed, effect)
 			return nil
 		})
 	}
@@ -120,7 +117,8 @@ It prints what was removed. On a terminal it asks first; elsewhere it needs --ye
 				return err
 			}
 			if !yes {
-				if err := env.confirm(fmt.Sprintf("All that is kept of whoever has %s will be removed for ever.", strings.Join(args, " or "))); err != nil {
+				fmt.Fprintf(env.err, "All that is kept of whoever has %s will be removed for ever.\n", strings.Join(args, " or "))
+				if err := env.agree(); err != nil {
 					return err
 				}
 			}
@@ -140,22 +138,6 @@ It prints what was removed. On a terminal it asks first; elsewhere it needs --ye
 	return cmd
 }
 
-// confirm asks a person for a yes. Where there is nobody to ask it is a usage error.
-func (env *environment) confirm(what string) error {
-	if in, ok := env.in.(*os.File); !ok || !terminal(in) {
-		return usageError{errors.New("this cannot be undone: repeat it with --yes")}
-	}
-	fmt.Fprintf(env.err, "%s\nType yes to go on: ", what)
-	answer, err := bufio.NewReader(env.in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if strings.TrimSpace(answer) != "yes" {
-		return errors.New("nothing was removed")
-	}
-	return nil
-}
-
 // printForgotten says what is gone, without naming whom.
 func (env *environment) printForgotten(f app.Forgotten, output string) error {
 	if output == "json" {
@@ -170,13 +152,13 @@ func (env *environment) printForgotten(f app.Forgotten, output string) error {
 			Suppressed int   `json:"suppressed"`
 		}{len(f.Profiles), f.IDs, f.Events, f.Traits, f.Values, f.Messages, len(f.Unknown), f.Suppressed})
 	}
-	fmt.Fprintf(env.out, "%d profiles removed: %d ids, %d events, %d traits, %d values of audiences and computed traits, %d messages\n",
-		len(f.Profiles), f.IDs, f.Events, f.Traits, f.Values, f.Messages)
+	fmt.Fprintf(env.out, "removed: %s, %s, %s, %s, %s of audiences and computed traits, %s\n",
+		plural(len(f.Profiles), "profile"), plural(f.IDs, "id"), plural(f.Events, "event"), plural(f.Traits, "trait"), plural(f.Values, "value"), plural(f.Messages, "message"))
 	if n := len(f.Unknown); n > 0 {
-		fmt.Fprintf(env.out, "%d of the ids given are nobody's\n", n)
+		fmt.Fprintf(env.out, "nobody's: %s of those given\n", plural(n, "id"))
 	}
 	if f.Suppressed > 0 {
-		fmt.Fprintf(env.out, "%d ids are suppressed: calls with these are dropped from now on\n", f.Suppressed)
+		fmt.Fprintf(env.out, "suppressed: %s; calls with these are dropped from now on\n", plural(f.Suppressed, "id"))
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func run(ctx context.Context, env *environment, args []string) int {
 	seen.out = shown{env.out}
 	root := newRoot(&seen)
 	root.SetArgs(longFlags(args))
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var f failure
 	var usage usageError
 	switch {
@@ -53,7 +53,7 @@ func run(ctx context.Context, env *environment, args []string) int {
 	case errors.As(err, &f):
 		return f.code
 	case errors.As(err, &usage):
-		fmt.Fprintf(shown{env.err}, "muster: %v\nrun 'muster help' for the commands\n", err)
+		fmt.Fprintf(shown{env.err}, "muster: %v\nrun '%s --help' for how it is used\n", err, cmd.CommandPath())
 		return exitUsage
 	}
 	fmt.Fprintf(shown{env.err}, "muster: %v\n", err)
@@ -93,9 +93,26 @@ Start with:  muster demo     a real shop's log, from calls to Mixpanel, on this 
 	root.SetOut(env.out)
 	root.SetErr(env.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	group(root,
-		newServe(env), newSource(env), newToken(env), newDebug(env), newProfile(env), newAudience(env), newTrait(env), newRun(env), newTest(env), newDelivery(env), newPlan(env), newApply(env), newExport(env), newHistory(env), newRollback(env), newExplain(env), newVerify(env), newDoctor(env), newPsql(env), newImport(env), newQuery(env), newMap(env), newDestination(env), newDemo(env), newFakeMixpanel(env), newMigrate(env), newVersion(env),
-	)
+	group(root)
+	for _, part := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Running:", []*cobra.Command{newServe(env), newImport(env), newDemo(env), newFakeMixpanel(env), newMigrate(env)}},
+		{"Defining:", []*cobra.Command{newPlan(env), newApply(env), newExport(env), newHistory(env), newRollback(env), newQuery(env), newTest(env)}},
+		{"Looking:", []*cobra.Command{newAudience(env), newTrait(env), newProfile(env), newExplain(env), newRun(env), newDebug(env), newPsql(env)}},
+		{"Calls in, messages out:", []*cobra.Command{newSource(env), newDestination(env), newDelivery(env), newMap(env), newToken(env)}},
+		{"Is all well?", []*cobra.Command{newDoctor(env), newVerify(env)}},
+		{"Besides:", []*cobra.Command{newVersion(env)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: part.title, Title: part.title})
+		for _, cmd := range part.commands {
+			cmd.GroupID = part.title
+		}
+		root.AddCommand(part.commands...)
+	}
+	root.SetHelpCommandGroupID("Besides:")
+	root.SetCompletionCommandGroupID("Besides:")
 	return root
 }
 
@@ -116,14 +133,26 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) {
 	}
 }
 
-// exactly is cobra.ExactArgs with an error that counts as one of usage.
+// exactly is cobra.ExactArgs with an error that counts as one of usage. what says what the
+// arguments are; it is not used where there are none.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
-			return usageError{fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), what, len(args))}
+		switch {
+		case len(args) == n:
+			return nil
+		case n == 0:
+			return usageError{fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0])}
 		}
-		return nil
+		return usageError{fmt.Errorf("%s takes %s, not %s", cmd.CommandPath(), what, plural(len(args), "argument"))}
 	}
+}
+
+// plural is a number of things.
+func plural[N ~int | ~int64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // terminal tells whether a stream is one that a person looks at.
@@ -133,7 +162,12 @@ func terminal(w io.Writer) bool {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	// The device that jobs are given in the place of a terminal looks like one.
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // logger writes to the error stream: for people on a terminal, as JSON elsewhere.
@@ -164,17 +198,17 @@ func (env *environment) printJSON(v any) error {
 
 // outputFlag adds -o, whose values are the ones given, the first by default.
 func outputFlag(cmd *cobra.Command, into *string, formats ...string) {
-	cmd.Flags().StringVarP(into, "output", "o", formats[0], fmt.Sprintf("output format: %v", formats))
+	last := len(formats) - 1
+	choice := strings.Join(formats[:last], ", ") + " or " + formats[last]
+	cmd.Flags().StringVarP(into, "output", "o", formats[0], "output `format`: "+choice)
 	before := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
-		for _, f := range formats {
-			if *into == f {
-				if before != nil {
-					return before(cmd, args)
-				}
-				return nil
-			}
+		switch {
+		case !slices.Contains(formats, *into):
+			return usageError{fmt.Errorf("--output %s: use %s", *into, choice)}
+		case before != nil:
+			return before(cmd, args)
 		}
-		return usageError{fmt.Errorf("--output %s: use one of %v", *into, formats)}
+		return nil
 	}
 }

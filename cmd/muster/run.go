@@ -1,10 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +25,7 @@ or trait. Runs of 90 days are kept.`,
 var runHead = []string{"ID", "KEY", "KIND", "AS OF", "STATE", "TOOK", "EVENTS", "PROFILES", "ENTERED", "EXITED", "CHANGED"}
 
 func runRow(r store.Run) []string {
-	state, took := "done", ""
+	state, took := "done", "-"
 	switch {
 	case r.FinishedAt != nil:
 		took = r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond).String()
@@ -100,13 +100,20 @@ func newRunShow(env *environment) *cobra.Command {
 					return err
 				}
 				if len(runs) == 0 {
-					return errors.New("there is no such run")
+					return fmt.Errorf("there is no run %d; muster run list shows them", id)
 				}
 				if output == "json" {
 					return env.printJSON(runs[0])
 				}
-				for i, v := range runRow(runs[0]) {
-					fmt.Fprintf(env.out, "%-10s %s\n", runHead[i], v)
+				r := runs[0]
+				for i, v := range runRow(r) {
+					if label := strings.ToLower(runHead[i]); v != "" {
+						fmt.Fprintf(env.out, "%-10s %s\n", label, v)
+					}
+				}
+				fmt.Fprintf(env.out, "%-10s %s\n", "started", instantText(r.StartedAt))
+				if r.FinishedAt != nil {
+					fmt.Fprintf(env.out, "%-10s %s\n", "finished", instantText(*r.FinishedAt))
 				}
 				return nil
 			})

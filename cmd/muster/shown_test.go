@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"testing"
 )
@@ -38,5 +40,22 @@ func TestTableHasNoFormulas(t *testing.T) {
 	}
 	if strings.Contains(b.String(), "?") {
 		t.Error("what programs read was changed")
+	}
+}
+
+// Jobs are given a device in the place of a terminal, which looks like one and answers nothing.
+func TestNoTerminalWhereNobodyAnswers(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if terminal(null) {
+		t.Error("the empty device counts as a terminal")
+	}
+	var errs bytes.Buffer
+	env := &environment{in: null, out: io.Discard, err: &errs}
+	if code := run(t.Context(), env, []string{"profile", "delete", "user_id:kim"}); code != exitUsage || !strings.Contains(errs.String(), "repeat it with --yes") {
+		t.Errorf("exit code %d: %s", code, &errs)
 	}
 }

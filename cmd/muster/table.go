@@ -7,7 +7,8 @@ import (
 )
 
 // printTable shows rows as a table for people or as CSV, whose head is in small letters
-// with underscores, or v as JSON.
+// with underscores, or v as JSON. A cell that is a dash stands for nothing, and is empty
+// as CSV.
 func (env *environment) printTable(output string, head []string, rows [][]string, v any) error {
 	switch output {
 	case "json":
@@ -20,6 +21,13 @@ func (env *environment) printTable(output string, head []string, rows [][]string
 		}
 		if err := w.Write(names); err != nil {
 			return err
+		}
+		for _, row := range rows {
+			for i, cell := range row {
+				if cell == "-" {
+					row[i] = ""
+				}
+			}
 		}
 		return w.WriteAll(rows)
 	}

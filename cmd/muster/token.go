@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -70,7 +69,7 @@ func newTokenList(env *environment) *cobra.Command {
 				}
 				var rows [][]string
 				for _, t := range tokens {
-					rows = append(rows, []string{t.Name, string(t.Scope), t.CreatedAt.UTC().Format(time.RFC3339), instantOr(t.LastUsedAt, "-")})
+					rows = append(rows, []string{t.Name, string(t.Scope), instantText(t.CreatedAt), instantOr(t.LastUsedAt, "-")})
 				}
 				return env.printTable(output, []string{"NAME", "SCOPE", "CREATED AT", "LAST USED AT"}, rows, orEmpty(tokens))
 			})
@@ -98,6 +97,7 @@ func newTokenDelete(env *environment) *cobra.Command {
 					if err := s.DeleteToken(cmd.Context(), name); err != nil {
 						return err
 					}
+					fmt.Fprintf(env.out, "the token %s is at its end\n", name)
 				}
 				return nil
 			})
