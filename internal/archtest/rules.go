@@ -17,9 +17,9 @@ var rows = [][]string{
 	{"config", "app"},
 	{"demo", "bench", "lab", "api"},
 	{"cmd/..."},
-	{"tests/served"},            // the program as its users start it
-	{"tests/...", "bench/load"}, // of the whole program, from outside
-	{"bench/crash"},             // runs a test of it, at length
+	{"tests/served"},                // the program as its users start it
+	{"tests/...", "bench/load"},     // of the whole program, from outside
+	{"bench/crash", "bench/report"}, // run it and its benchmarks, at length
 }
 
 // neighbours are the imports within a row that are allowed, each with its reason.
