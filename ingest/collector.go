@@ -33,8 +33,8 @@ type CollectorConfig struct {
 }
 
 // Collector groups the calls of many requests into few transactions, several at a time:
-// its lanes. The calls of one request stay in one group, so that they are stored together
-// or not at all.
+// its lanes. The calls of a request are divided among them by person, so that two lanes
+// seldom wait for each other and a lane keeps the order of a person's calls.
 type Collector struct {
 	sink    Sink
 	cfg     CollectorConfig
@@ -50,11 +50,12 @@ type Collector struct {
 	closed bool
 }
 
-// submission is one request's calls on their way.
+// submission is the part of a request that goes to one lane, on its way.
 type submission struct {
-	items []Item
-	bytes int
-	done  chan fate // receives once
+	items  []Item
+	places []int // of the items in the request; nil: they are all of it
+	bytes  int
+	done   chan fate // receives once
 }
 
 type fate struct {
@@ -84,23 +85,54 @@ func NewCollector(sink Sink, cfg CollectorConfig) *Collector {
 }
 
 // Submit hands in the calls of one request, whose body had the given number of
-// bytes, and waits until they are stored. The error is ErrBusy or ErrClosed when
-// they were not taken, ErrUnavailable when the sink failed, or that of ctx; after
-// the last two they may have been stored or may yet be.
+// bytes, and waits until they are stored. The error is ErrBusy or ErrClosed when none of
+// them was taken, ErrUnavailable when the sink failed, or that of ctx; after the last two
+// any of them may have been stored or may yet be. Those that were are duplicates when the
+// request comes again.
 func (c *Collector) Submit(ctx context.Context, items []Item, bytes int) ([]Result, error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
-	s := &submission{items: items, bytes: bytes, done: make(chan fate, 1)}
-	if err := c.enqueue(s); err != nil {
+	parts := c.divide(items, bytes)
+	if err := c.enqueue(parts, len(items), bytes); err != nil {
 		return nil, err
 	}
-	select {
-	case f := <-s.done:
-		return f.results, f.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	var results []Result
+	if len(parts) > 1 {
+		results = make([]Result, len(items))
 	}
+	for _, p := range parts {
+		select {
+		case f := <-p.done:
+			if f.err != nil {
+				return nil, f.err
+			}
+			if p.places == nil {
+				return f.results, nil
+			}
+			for i, place := range p.places {
+				results[place] = f.results[i]
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return results, nil
+}
+
+// divide makes the parts of a request, by lane.
+func (c *Collector) divide(items []Item, bytes int) map[int]*submission {
+	parts := make(map[int]*submission, 1)
+	for lane, places := range c.divider.Divide(callsOf(items)) {
+		switch {
+		case len(places) == 0:
+		case len(places) == len(items):
+			parts[lane] = &submission{items: items, bytes: bytes, done: make(chan fate, 1)}
+		default:
+			parts[lane] = &submission{items: pick(items, places), places: places, bytes: bytes * len(places) / len(items), done: make(chan fate, 1)}
+		}
+	}
+	return parts
 }
 
 // Backlog is the number of calls taken but not yet stored.
@@ -129,43 +161,23 @@ func (c *Collector) Trouble() error {
 	return nil
 }
 
-// enqueue takes s unless the collector is full. One that is empty takes anything:
-// else a request larger than the limits could never succeed.
-func (c *Collector) enqueue(s *submission) error {
-	lane := c.lanes[c.lane(s.items)]
+// enqueue takes the parts of a request unless the collector is full. One that is empty takes
+// anything: else a request larger than the limits could never succeed.
+func (c *Collector) enqueue(parts map[int]*submission, calls, bytes int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return ErrClosed
 	}
-	if c.calls > 0 && (c.calls+len(s.items) > c.cfg.MaxCalls || c.bytes+s.bytes > c.cfg.MaxBytes) {
+	if c.calls > 0 && (c.calls+calls > c.cfg.MaxCalls || c.bytes+bytes > c.cfg.MaxBytes) {
 		return ErrBusy
 	}
-	c.calls += len(s.items)
-	c.bytes += s.bytes
-	lane <- s
+	for lane, p := range parts {
+		c.calls += len(p.items)
+		c.bytes += p.bytes
+		c.lanes[lane] <- p
+	}
 	return nil
-}
-
-// lane is that of the request's person. Requests with the calls of several people, as
-// servers send them, share the first lane: in two they would wait for each other wherever
-// they meet, and one group of all costs less than two.
-func (c *Collector) lane(items []Item) int {
-	calls := callsOf(items)
-	if c.divider.scattered(calls) {
-		return 0
-	}
-	one := -1
-	for lane, places := range c.divider.Divide(calls) {
-		switch {
-		case len(places) == 0:
-		case one >= 0:
-			return 0
-		default:
-			one = lane
-		}
-	}
-	return one
 }
 
 func callsOf(items []Item) []*event.Call {

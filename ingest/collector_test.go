@@ -134,6 +134,71 @@ func TestFailingSinkAnswers503AndRetrySucceeds(t *testing.T) {
 
 // A call that the sink cannot store is found, and all others of its transaction,
 // and of other requests in it, are stored in order.
+// What becomes of each call stands in its place, whichever lane it went through, and a request of
+// which a part could not be stored is not answered 200.
+func TestRequestsOfManyPeople(t *testing.T) {
+	m := &memory{verdict: verdictOnUser}
+	c, _ := running(t, m, CollectorConfig{Lanes: 4})
+	users := []string{"gone", "odd", "apart"}
+	for i := range 60 {
+		users = append(users, fmt.Sprint("u", i))
+	}
+	request := func(name string) (items []Item) {
+		for i, user := range users {
+			it := item(1, fmt.Sprintf("%s-%d", name, i))
+			it.Call.UserID = user
+			items = append(items, it)
+		}
+		return items
+	}
+	results, err := c.Submit(t.Context(), request("m"), 1000)
+	if err != nil || len(results) != len(users) {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	want := []Outcome{Suppressed, Rejected, Skipped}
+	for i, r := range results {
+		if i < len(want) && r.Outcome != want[i] || i >= len(want) && r.Outcome != Accepted {
+			t.Errorf("the call of %s: %+v", users[i], r)
+		}
+	}
+	if len(m.groups) < 3 {
+		t.Errorf("63 people went through %d transactions of four lanes", len(m.groups))
+	}
+
+	m.mu.Lock()
+	m.fail = func(items []Item) error {
+		for _, it := range items {
+			if it.Call.UserID == "u7" {
+				return errDown
+			}
+		}
+		return nil
+	}
+	m.mu.Unlock()
+	if _, err := c.Submit(t.Context(), request("n"), 1000); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("a part failed: %v", err)
+	}
+	m.mu.Lock()
+	m.fail = nil
+	m.mu.Unlock()
+	results, err = c.Submit(t.Context(), request("n"), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := 0
+	for _, r := range results[len(want):] {
+		if r.Outcome == Duplicate {
+			twice++
+		}
+	}
+	if twice == 0 || twice == 60 {
+		t.Errorf("of 60 calls that came again %d were stored before", twice)
+	}
+	if c.Backlog() != 0 {
+		t.Errorf("backlog %d", c.Backlog())
+	}
+}
+
 func TestUnstorableCallStandsAlone(t *testing.T) {
 	m := &memory{unstorable: func(c *event.Call) bool { return strings.HasPrefix(c.MessageID, "bad") }}
 	c, _ := running(t, m, CollectorConfig{Wait: 50 * time.Millisecond})

@@ -28,23 +28,6 @@ func NewDivider(lanes int) *Divider {
 	return &Divider{lanes: max(lanes, 1), seed: maphash.MakeSeed(), young: make(map[string]int)}
 }
 
-// scattered tells at a glance, from their user ids alone, that calls are of people in several
-// lanes. It overlooks many that are, and has nothing remembered.
-func (d *Divider) scattered(calls []*event.Call) bool {
-	one := -1
-	for _, c := range calls {
-		if c.UserID == "" {
-			continue
-		}
-		lane := d.hashed(c.UserID)
-		if one >= 0 && lane != one {
-			return true
-		}
-		one = lane
-	}
-	return false
-}
-
 func (d *Divider) hashed(id string) int { return int(maphash.String(d.seed, id) % uint64(d.lanes)) }
 
 // Divide answers which places of the calls go to which lane, in their order.

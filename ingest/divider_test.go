@@ -84,29 +84,46 @@ func TestDividerForgetsInBoundedMemory(t *testing.T) {
 	}
 }
 
-func TestCollectorLanes(t *testing.T) {
+func TestRequestsAreDividedByPerson(t *testing.T) {
 	c := NewCollector(&memory{}, CollectorConfig{Lanes: 4})
-	request := func(users ...string) (items []Item) {
-		for _, user := range users {
-			items = append(items, Item{Call: said(user, "", "")})
-		}
-		return items
-	}
-	used := make(map[int]bool)
-	var everybody []string
+	lanes := make(map[string]int)
+	var everybody []Item
 	for i := range 100 {
 		user := fmt.Sprint("u", i)
-		everybody = append(everybody, user)
-		lane := c.lane(request(user, user))
-		if again := c.lane(request(user)); again != lane {
-			t.Errorf("%s goes to lane %d, then to %d", user, lane, again)
+		everybody = append(everybody, Item{Call: said(user, "", "")}, Item{Call: said(user, fmt.Sprint("a", i), "")})
+		parts := c.divide(everybody[2*i:], 100)
+		if len(parts) != 1 {
+			t.Fatalf("one person's request has %d parts", len(parts))
 		}
-		used[lane] = true
+		for lane, p := range parts {
+			lanes[user] = lane
+			if p.places != nil || len(p.items) != 2 || p.bytes != 100 {
+				t.Errorf("a whole request became %+v", p)
+			}
+		}
 	}
-	if len(used) != 4 {
-		t.Errorf("a hundred people use the lanes %v", used)
+	parts := c.divide(everybody, 40_000)
+	if len(parts) != 4 {
+		t.Errorf("a hundred people's request has %d parts", len(parts))
 	}
-	if lane := c.lane(request(everybody...)); lane != 0 {
-		t.Errorf("a request of many people goes to lane %d", lane)
+	seen := 0
+	for lane, p := range parts {
+		before := -1
+		for i, place := range p.places {
+			if p.items[i].Call != everybody[place].Call || place <= before {
+				t.Fatalf("lane %d has the call of place %d out of its place", lane, place)
+			}
+			if user := p.items[i].Call.UserID; lanes[user] != lane {
+				t.Errorf("%s goes to lane %d, then to %d", user, lanes[user], lane)
+			}
+			before = place
+			seen++
+		}
+		if p.bytes != 200*len(p.items) {
+			t.Errorf("%d of 200 calls count for %d of 40,000 bytes", len(p.items), p.bytes)
+		}
+	}
+	if seen != len(everybody) {
+		t.Errorf("%d of %d calls are in a part", seen, len(everybody))
 	}
 }
