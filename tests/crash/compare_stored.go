@@ -9,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// messageIDs holds the message ids that were taken to the answers: exactly once if a
-// request was answered 200, else all of it or nothing.
+// messageIDs holds the message ids that were taken to the answers: all of a request that
+// was answered 200; of another, what it says of one person or nothing.
 func (c *comparison) messageIDs() {
 	taken := make(map[[16]byte]bool)
 	var key [16]byte
@@ -26,20 +26,29 @@ func (c *comparison) messageIDs() {
 			c.report.Calls += len(q.calls)
 			c.report.Repeated += q.repeated
 		}
-		present := 0
+		present := make(map[*call]bool)
 		for _, one := range q.calls {
 			sum := sha256.Sum256([]byte(one.id))
 			if taken[[16]byte(sum[:16])] {
-				present++
+				present[one] = true
 				c.calls = append(c.calls, one)
 			}
 		}
-		sent += present
-		switch {
-		case q.answered && present < len(q.calls):
-			c.report.differ("%s was answered 200, and of its %d calls %d are taken", q.calls[0].id, len(q.calls), present)
-		case present > 0 && present < len(q.calls):
-			c.report.differ("%s was not answered, and of its %d calls %d are taken", q.calls[0].id, len(q.calls), present)
+		sent += len(present)
+		if q.answered && len(present) < len(q.calls) {
+			c.report.differ("%s was answered 200, and of its %d calls %d are taken", q.calls[0].id, len(q.calls), len(present))
+			continue
+		}
+		for _, together := range byPerson(q.calls) {
+			n := 0
+			for _, one := range together {
+				if present[one] {
+					n++
+				}
+			}
+			if n > 0 && n < len(together) {
+				c.report.differ("the request of %s was not answered, and of %d calls of one person %d are taken", together[0].id, len(together), n)
+			}
 		}
 	}
 	c.report.Stored = len(c.calls)
@@ -47,6 +56,32 @@ func (c *comparison) messageIDs() {
 		c.report.differ("%d message ids are taken that were never sent", len(taken)-sent)
 	}
 	c.report.Compared += len(taken)
+}
+
+// byPerson puts together calls that share ids, directly or through others.
+func byPerson(calls []*call) (people [][]*call) {
+	of := make(map[string]int) // place in people, by id
+	for _, one := range calls {
+		home := len(people)
+		people = append(people, []*call{one})
+		for _, id := range []string{one.user, one.anonymous} {
+			if id == "" {
+				continue
+			}
+			if other, known := of[id]; known && other != home {
+				first, second := min(home, other), max(home, other)
+				people[first] = append(people[first], people[second]...)
+				people[second], home = nil, first
+				for id, place := range of {
+					if place == second {
+						of[id] = first
+					}
+				}
+			}
+			of[id] = home
+		}
+	}
+	return slices.DeleteFunc(people, func(p []*call) bool { return p == nil })
 }
 
 // storedEvents holds the event log to the calls that were taken.
