@@ -29,6 +29,10 @@ type Options struct {
 	Store        *store.Store
 	Identity     identity.Settings
 	Destinations map[string]mixpanel.Settings // by name
+	// Configured says that the destinations are what the database knows of them already (see
+	// store.Configure), perhaps without some that cannot be told anything from here. Else those
+	// there become all that it knows.
+	Configured bool
 	// Forward names, by destination, the sources whose own calls Sink forwards to it.
 	Forward     map[string][]string
 	Pace        deliver.Pace
@@ -107,11 +111,13 @@ func New(ctx context.Context, o Options) (*App, error) {
 		a.targets = append(a.targets, deliver.Target{Name: name, Destination: d, Pace: pace, Repeatable: project.Repeatable})
 		kinds[name], aliasing[name] = "mixpanel", settings.Aliasing(len(o.Forward[name]) > 0)
 	}
-	if err := o.Store.EnsureDestinations(ctx, kinds, o.Now()); err != nil {
-		return nil, err
-	}
-	if err := o.Store.SetAliasing(ctx, aliasing); err != nil {
-		return nil, err
+	if !o.Configured {
+		if err := o.Store.EnsureDestinations(ctx, kinds, o.Now()); err != nil {
+			return nil, err
+		}
+		if err := o.Store.SetAliasing(ctx, aliasing); err != nil {
+			return nil, err
+		}
 	}
 	if err := a.connect(ctx, o.Forward, projects); err != nil {
 		return nil, err

@@ -172,7 +172,7 @@ func (m *machine) applied(t *rapid.T, desired engine.Desired) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := config.Export(have)
+	text, err := config.Export(have).Text()
 	if err != nil {
 		t.Fatal(err)
 	}

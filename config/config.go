@@ -4,7 +4,6 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -57,13 +56,17 @@ type Config struct {
 	Audiences    []Computation `yaml:"audiences"`
 	Traits       []Computation `yaml:"traits"`
 
-	known  []string         // destinations that stand in no file, see LoadDefinitions
-	places map[string]Place // of queries, by key
+	known     []string          // destinations that stand in no file, see LoadDefinitions
+	places    map[string]Place  // of queries, by key
+	said      map[string]bool   // the fields that stand at the top of a file
+	variables map[string]string // of the environment that whole secrets come from, by field
+	origins   map[string]origin // by field; elements of lists by theirs, such as audiences[3]
 }
 
 // Source is an app that sends calls.
 type Source struct {
-	Name     string `yaml:"name"`
+	Name string `yaml:"name"`
+	// WriteKey is what its calls carry; absent: the key that it has already, if it has one.
 	WriteKey Secret `yaml:"write_key"`
 	// Rate is how many requests it may send per second, on average and in a burst, from
 	// 0.001 to 1,000,000; 0 means the default rate.
@@ -154,19 +157,7 @@ func Parse(name string, text []byte, getenv func(string) (string, bool)) (*Confi
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{}
-	if err := d.decode(c); err != nil {
-		return nil, err
-	}
-	c.fill()
-	var found []error
-	for _, f := range c.faults() {
-		found = append(found, d.at(f.field, f.err))
-	}
-	if err := errors.Join(found...); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return merge([]*document{d}, nil)
 }
 
 // fill puts defaults in.

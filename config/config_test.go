@@ -171,7 +171,7 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		{"source without a name", "sources:\n  - write_key: k", `muster.yaml:2: sources[0].name: "" is no name; use 1 to 64 letters, digits, _, . and -, the first a letter or a digit`},
 		{"source with a bad name", "sources:\n  - name: my web\n    write_key: k", `muster.yaml:2: sources[0].name: "my web" is no name; use 1 to 64 letters, digits, _, . and -, the first a letter or a digit`},
 		{"source twice", "sources:\n  - {name: web, write_key: k}\n  - {name: web, write_key: l}", `muster.yaml:3: sources[1].name: the name "web" stands twice`},
-		{"no write key", "sources:\n  - name: web\n", "muster.yaml:2: sources[0]: write_key is missing; give one of your own making, such as 32 random characters"},
+		{"an empty write key", "sources:\n  - name: web\n    write_key: ${EMPTY:-}\n", "muster.yaml:3: sources[0].write_key: is empty; leave the field out to keep the key that the source has"},
 		{"write key twice", "sources:\n  - {name: web, write_key: k}\n  - {name: app, write_key: k}", `muster.yaml:3: sources[1].write_key: the source "web" has the same; a key tells sources apart`},
 		{"rate", "sources:\n  - name: web\n    write_key: k\n    rate: -5", "muster.yaml:4: sources[0].rate: is -5; use 0.001 to 1000000 requests per second, or leave it out for the default"},
 		{"rate that is none", "sources:\n  - name: web\n    write_key: k\n    rate: fast", "muster.yaml:4:11: a text stands where a number belongs"},
@@ -226,7 +226,7 @@ func connected(field string) string {
 }
 
 func TestAllFaultsAtOnce(t *testing.T) {
-	_, err := parse("listen: x\nsources:\n  - name: ''\ndestinations:\n  - name: m\n    settings:\n      region: fr\n      id_merge: odd\n")
+	_, err := parse("listen: x\nsources:\n  - name: ''\n    write_key: ''\ndestinations:\n  - name: m\n    settings:\n      region: fr\n      id_merge: odd\n")
 	if err == nil {
 		t.Fatal("accepted")
 	}

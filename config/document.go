@@ -19,12 +19,20 @@ import (
 // text but the names of fields: the rest may be secret.
 type document struct {
 	name string
+	text string
 	file *ast.File
+	raw  map[token.Position]written // what holds variables, by its place
+}
+
+// written is a value before variables were put in.
+type written struct {
+	text     string
+	variable string // the one that it is made of as a whole, if that is set
 }
 
 // read parses a text and puts the variables of the environment into its values.
 func read(name string, text []byte, getenv func(string) (string, bool)) (*document, error) {
-	d := &document{name: name}
+	d := &document{name: name, text: string(text), raw: make(map[token.Position]written)}
 	var err error
 	if d.file, err = parser.ParseBytes(text, 0); err != nil {
 		return nil, d.explain(err)
@@ -55,15 +63,40 @@ func (d *document) decode(into any) error {
 // it that is there; 0 if none is.
 func (d *document) line(field string) int {
 	for field != "" {
-		path, err := yaml.PathString("$." + field)
-		if err == nil {
-			if node, err := path.FilterFile(d.file); err == nil && node != nil {
-				return node.GetToken().Position.Line
-			}
+		if node := d.node(field); node != nil {
+			return node.GetToken().Position.Line
 		}
 		field = field[:max(strings.LastIndexAny(field, ".["), 0)]
 	}
 	return 0
+}
+
+// node is the value of a field; nil: there is none.
+func (d *document) node(field string) ast.Node {
+	path, err := yaml.PathString("$." + field)
+	if err != nil {
+		return nil
+	}
+	node, err := path.FilterFile(d.file)
+	if err != nil {
+		return nil
+	}
+	return node
+}
+
+// variable is the one of the environment that a field is made of as a whole; "" if it is
+// not, or the variable is not set.
+func (d *document) variable(field string) string {
+	node := d.node(field)
+	if node == nil || node.GetToken() == nil || node.GetToken().Position == nil {
+		return ""
+	}
+	return d.raw[place(node.GetToken())].variable
+}
+
+// place is the place of a token for looking it up.
+func place(t *token.Token) token.Position {
+	return token.Position{Line: t.Position.Line, Column: t.Position.Column}
 }
 
 // at is an error about a field of the document.
@@ -186,6 +219,13 @@ func asWritten(number ast.Node, t *token.Token) ast.Node {
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}`)
 
 func (e *expansion) expand(text string, at *token.Token) string {
+	if m := variable.FindStringSubmatch(text); m != nil {
+		w := written{text: text}
+		if value, ok := e.getenv(m[1]); m[0] == text && ok && value != "" {
+			w.variable = m[1]
+		}
+		e.raw[place(at)] = w
+	}
 	return variable.ReplaceAllStringFunc(text, func(ref string) string {
 		m := variable.FindStringSubmatch(ref)
 		if value, ok := e.getenv(m[1]); ok && value != "" {

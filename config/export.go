@@ -1,13 +1,19 @@
 package config
 
 import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/goccy/go-yaml"
 
 	"muster/engine"
 	"muster/identity"
 	"muster/query"
+	"muster/store"
 )
 
 // exported is a computation as it is written. Defaults are left out, but for connections:
@@ -36,12 +42,47 @@ type exportedConnection struct {
 	Cleanup       engine.Cleanup    `yaml:"destination_cleanup,omitempty"`
 }
 
+// exportedSource is a source without its write key, of which only a hash is known: left out,
+// it stays as it is.
+type exportedSource struct {
+	Name string  `yaml:"name"`
+	Rate float64 `yaml:"rate,omitempty"`
+}
+
+type exportedDestination struct {
+	Name          string            `yaml:"name"`
+	Settings      yaml.MapSlice     `yaml:"settings"`
+	Sources       []string          `yaml:"sources,omitempty"`
+	DeviceSources []string          `yaml:"device_sources,omitempty"`
+	Delivery      *exportedDelivery `yaml:"delivery,omitempty"`
+}
+
+type exportedDelivery struct {
+	GiveUpAfter    string `yaml:"give_up_after,omitempty"`
+	GiveUpAttempts int    `yaml:"give_up_attempts,omitempty"`
+}
+
+// ExportFile is a part of a configuration, as it is written.
+type ExportFile struct {
+	Sources      []exportedSource      `yaml:"sources,omitempty"`
+	Identity     *identity.Settings    `yaml:"identity,omitempty"`
+	Destinations []exportedDestination `yaml:"destinations,omitempty"`
+	Audiences    []exported            `yaml:"audiences,omitempty"`
+	Traits       []exported            `yaml:"traits,omitempty"`
+
+	// Variables are those that have to be set to what the secrets are before the file is
+	// read, because they stood in a file in clear.
+	Variables []string `yaml:"-"`
+}
+
+// Text is the file as LoadDefinitions reads it back.
+func (f *ExportFile) Text() ([]byte, error) {
+	return yaml.MarshalWithOptions(*f, yaml.UseLiteralStyleIfMultiline(true), yaml.IndentSequence(true))
+}
+
 // Export writes definitions as a file that LoadDefinitions reads back.
-func Export(definitions []engine.Definition) ([]byte, error) {
-	var file struct {
-		Audiences []exported `yaml:"audiences,omitempty"`
-		Traits    []exported `yaml:"traits,omitempty"`
-	}
+func Export(definitions []engine.Definition) *ExportFile {
+	var file ExportFile
 	for _, def := range definitions {
 		e := exportedFrom(def)
 		if def.Kind == query.Audience {
@@ -50,7 +91,94 @@ func Export(definitions []engine.Definition) ([]byte, error) {
 			file.Traits = append(file.Traits, e)
 		}
 	}
-	return yaml.MarshalWithOptions(file, yaml.UseLiteralStyleIfMultiline(true), yaml.IndentSequence(true))
+	return &file
+}
+
+// ExportKept writes sources, identity rules and destinations as the parts of a file. A secret
+// is written as the variable that has it, or a new one.
+func ExportKept(k *store.Kept) (*ExportFile, error) {
+	var file ExportFile
+	for _, s := range k.Sources {
+		file.Sources = append(file.Sources, exportedSource{s.Name, s.Effective()})
+	}
+	rules, err := KeptIdentity(k)
+	if err != nil {
+		return nil, err
+	}
+	if !reflect.DeepEqual(rules, identity.Settings{}) {
+		for typ, values := range rules.Blocked {
+			for i := range values {
+				rules.Blocked[typ][i] = literal(values[i])
+			}
+		}
+		file.Identity = &rules
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.Destinations)) {
+		if err := file.addDestination(name, k.Destinations[name]); err != nil {
+			return nil, fmt.Errorf("destination %s: %w", name, err)
+		}
+	}
+	return &file, nil
+}
+
+func (f *ExportFile) addDestination(name string, kept store.ConfiguredDestination) error {
+	e := exportedDestination{Name: name}
+	s := stored{Secrets: map[string]storedSecret{"token": {}}} // if nothing is known, it has one
+	var err error
+	if kept.Settings != nil {
+		if s, err = readStored(kept.Settings); err != nil {
+			return err
+		}
+	}
+	for _, setting := range slices.Sorted(maps.Keys(s.Secrets)) {
+		variable := s.Secrets[setting].Variable
+		if variable == "" {
+			variable = variableFor(name, setting)
+			f.Variables = append(f.Variables, variable)
+		}
+		e.Settings = append(e.Settings, yaml.MapItem{Key: setting, Value: "${" + variable + "}"})
+	}
+	for _, setting := range slices.Sorted(maps.Keys(s.Settings)) {
+		var value any
+		if err := json.Unmarshal(s.Settings[setting], &value); err != nil {
+			return err
+		}
+		e.Settings = append(e.Settings, yaml.MapItem{Key: setting, Value: plain(value)})
+	}
+	e.Sources, e.DeviceSources = s.Sources, s.DeviceSources
+	if s.Delivery != nil {
+		e.Delivery = &exportedDelivery{s.Delivery.GiveUpAfter, s.Delivery.GiveUpAttempts}
+	}
+	f.Destinations = append(f.Destinations, e)
+	return nil
+}
+
+// plain is a value of JSON as it is written in YAML.
+func plain(value any) any {
+	switch v := value.(type) {
+	case string:
+		return literal(v)
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+	case float64:
+		if v == float64(int64(v)) {
+			return int64(v)
+		}
+	}
+	return value
+}
+
+// variableFor names a variable for a secret of a destination.
+func variableFor(destination, setting string) string {
+	name := []byte(strings.ToUpper(destination + "_" + setting))
+	for i, c := range name {
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9' || i == 0) {
+			name[i] = '_'
+		}
+	}
+	return string(name)
 }
 
 func exportedFrom(def engine.Definition) exported {

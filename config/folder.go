@@ -9,14 +9,9 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/token"
-
-	"muster/query"
 )
 
 // LoadDefinitions reads a file, or all files of a folder and the folders in it that end in
@@ -96,9 +91,9 @@ type origin struct {
 
 // merge makes one configuration of several files.
 func merge(documents []*document, destinations []string) (*Config, error) {
-	c := &Config{}
+	origins := make(map[string]origin)
+	c := &Config{said: make(map[string]bool), origins: origins}
 	into := reflect.ValueOf(c).Elem()
-	origins := make(map[string]origin) // by field; elements of lists by theirs, such as audiences[3]
 	var faults []error
 	for _, d := range documents {
 		part := &Config{}
@@ -112,9 +107,15 @@ func merge(documents []*document, destinations []string) (*Config, error) {
 			if name == "" || !d.has(name) {
 				continue
 			}
+			c.said[name] = true
 			if from.Field(i).Kind() == reflect.Slice {
 				for n := range from.Field(i).Len() {
 					origins[fmt.Sprintf("%s[%d]", name, into.Field(i).Len()+n)] = origin{d, fmt.Sprintf("%s[%d]", name, n)}
+				}
+				if _, seen := origins[name]; !seen {
+					origins[name] = origin{d, name}
+					into.Field(i).Set(from.Field(i)) // an empty list is not none
+					continue
 				}
 				into.Field(i).Set(reflect.AppendSlice(into.Field(i), from.Field(i)))
 				continue
@@ -129,16 +130,17 @@ func merge(documents []*document, destinations []string) (*Config, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	if !slices.ContainsFunc(documents, func(d *document) bool { return d.has("destinations") }) {
+	if !c.Says("destinations") {
 		c.known = destinations
 	}
 	c.fill()
-	for _, f := range c.faults() {
-		faults = append(faults, locate(origins, f))
+	for _, f := range append(c.faults(), c.emptyKeys()...) {
+		faults = append(faults, c.locate(f))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	c.findVariables()
 	c.places = make(map[string]Place)
 	for name, list := range map[string][]Computation{"audiences": c.Audiences, "traits": c.Traits} {
 		for i, comp := range list {
@@ -151,21 +153,21 @@ func merge(documents []*document, destinations []string) (*Config, error) {
 var element = regexp.MustCompile(`(sources|destinations|audiences|traits)\[\d+\]`)
 
 // locate words a fault of a merged configuration by the file that it is in.
-func locate(origins map[string]origin, f fault) error {
+func (c *Config) locate(f fault) error {
 	own, rest := f.field, ""
 	if m := element.FindString(f.field); m != "" && strings.HasPrefix(f.field, m) {
 		own, rest = m, f.field[len(m):]
 	} else if head, tail, found := strings.Cut(f.field, "."); found {
 		own, rest = head, "."+tail
 	}
-	at, known := origins[own]
+	at, known := c.origins[own]
 	if !known {
 		return fmt.Errorf("%s: %w", f.field, f.err)
 	}
 	// What it says of other elements has to name their files.
 	text := f.err.Error()
 	worded := element.ReplaceAllStringFunc(text, func(ref string) string {
-		if o, ok := origins[ref]; ok {
+		if o, ok := c.origins[ref]; ok {
 			if o.document == at.document {
 				return o.field
 			}
@@ -177,6 +179,32 @@ func locate(origins map[string]origin, f fault) error {
 		return at.at(at.field+rest, errors.New(worded))
 	}
 	return at.at(at.field+rest, f.err)
+}
+
+// emptyKeys are the write keys that stand in a file and are empty, as that of a variable
+// with an empty default is. To keep the key of a source, the field is left out.
+func (c *Config) emptyKeys() faults {
+	var f faults
+	for i, s := range c.Sources {
+		at, known := c.origins[fmt.Sprintf("sources[%d]", i)]
+		if s.WriteKey == "" && known && at.node(at.field+".write_key") != nil {
+			f.add(fmt.Sprintf("sources[%d].write_key", i), "is empty; leave the field out to keep the key that the source has")
+		}
+	}
+	return f
+}
+
+// findVariables notes which secrets of destinations come from the environment as a whole.
+func (c *Config) findVariables() {
+	c.variables = make(map[string]string)
+	for i := range c.Destinations {
+		at := c.origins[fmt.Sprintf("destinations[%d]", i)]
+		for setting := range secretSettings {
+			if name := at.variable(at.field + ".settings." + setting); name != "" {
+				c.variables[fmt.Sprintf("destinations[%d].settings.%s", i, setting)] = name
+			}
+		}
+	}
 }
 
 // has tells whether a field stands at the top of the document.
@@ -192,61 +220,4 @@ func (d *document) has(field string) bool {
 		values = []*ast.MappingValueNode{n}
 	}
 	return slices.ContainsFunc(values, func(v *ast.MappingValueNode) bool { return v.Key.GetToken().Value == field })
-}
-
-// Place is where the query of a computation stands in a file.
-type Place struct {
-	File   string
-	line   int // of the query's first line; 0: not known
-	column int // of its first character, if all of it is on that line; else 0
-}
-
-// place is that of the query of an element.
-func (o origin) place() Place {
-	p := Place{File: o.name}
-	path, err := yaml.PathString("$." + o.field + ".query")
-	if err != nil {
-		return p
-	}
-	node, err := path.FilterFile(o.file)
-	if err != nil || node == nil {
-		return p
-	}
-	switch n := node.(type) {
-	case *ast.LiteralNode:
-		p.line = n.Start.Position.Line + 1
-	case *ast.StringNode:
-		p.line, p.column = n.Token.Position.Line, n.Token.Position.Column
-		if n.Token.Type == token.SingleQuoteType || n.Token.Type == token.DoubleQuoteType {
-			p.column++
-		}
-	default:
-		p.line = node.GetToken().Position.Line
-	}
-	return p
-}
-
-// Place is where the query of the computation with this key stands; of a configuration
-// that LoadDefinitions has read.
-func (c *Config) Place(key string) Place { return c.places[key] }
-
-// Render is what is wrong with the query, with file, line and a caret.
-func (p Place) Render(key string, found query.Diagnostics) string {
-	var b strings.Builder
-	for _, d := range found {
-		b.WriteString(p.File)
-		if p.line > 0 {
-			b.WriteString(":" + strconv.Itoa(p.line+d.Line-1))
-			if p.column > 0 && d.Line == 1 {
-				b.WriteString(":" + strconv.Itoa(p.column+d.Column-1))
-			}
-		}
-		// What follows the place in a text of its own: message, line and caret.
-		shown := query.Diagnostics{d}.Render()
-		if _, rest, ok := strings.Cut(shown, ": "); ok {
-			shown = rest
-		}
-		fmt.Fprintf(&b, ": %s: %s", key, shown)
-	}
-	return b.String()
 }

@@ -115,7 +115,7 @@ audiences:
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []string{"a.yaml:4:26: plain: ", "a.yaml:6:27: quoted: ", "a.yaml:10: block: ", "a.yaml:11:39: flow: "} {
+	for i, want := range []string{"a.yaml:4:26: plain: ", "a.yaml:6:27: quoted: ", "a.yaml:10:25: block: ", "a.yaml:11:39: flow: "} {
 		def := c.Definitions()[i]
 		_, found := query.Compile(def.Query, query.CheckOptions{Purpose: query.Audience})
 		shown := c.Place(def.Key).Render(def.Key, found)
@@ -135,7 +135,7 @@ func TestExport(t *testing.T) {
 			Connections: []engine.ConnectionDefinition{{Destination: "m", Emit: engine.EmitTrack, EnteredEvent: "${IN}", ExitedEvent: "Out", ComputedEvent: "0012", Strategy: "last"}},
 		},
 	}
-	text, err := config.Export(defs)
+	text, err := config.Export(defs).Text()
 	if err != nil {
 		t.Fatal(err)
 	}

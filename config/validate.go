@@ -94,8 +94,7 @@ func (c *Config) sourceFaults(f *faults) {
 		names[s.Name] = true
 		other, twice := keys[s.WriteKey]
 		switch {
-		case s.WriteKey == "":
-			f.add(place, "write_key is missing; give one of your own making, such as 32 random characters")
+		case s.WriteKey == "": // it keeps the one that it has
 		case twice:
 			f.add(place+".write_key", "the source %q has the same; a key tells sources apart", other)
 		}

@@ -564,12 +564,13 @@ CREATE TABLE muster.destinations (
     aliasing text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     removed_at timestamp with time zone,
+    configuration jsonb,
     CONSTRAINT destinations_aliasing_check CHECK ((aliasing = ANY (ARRAY[''::text, 'once'::text, 'each'::text, 'identify'::text]))),
     CONSTRAINT destinations_kind_check CHECK ((kind = 'mixpanel'::text)),
     CONSTRAINT destinations_name_check CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'::text))
 );
 
-COMMENT ON TABLE muster.destinations IS 'Whom changes are told to. Settings and secrets stay in the configuration file.';
+COMMENT ON TABLE muster.destinations IS 'Whom changes are told to. Secrets stay in the environment, or in the configuration file.';
 
 COMMENT ON COLUMN muster.destinations.destination_id IS 'Number of the destination.';
 
@@ -586,6 +587,8 @@ COMMENT ON COLUMN muster.destinations.aliasing IS 'How it is told that an anonym
 COMMENT ON COLUMN muster.destinations.created_at IS 'When it was first configured.';
 
 COMMENT ON COLUMN muster.destinations.removed_at IS 'When it left the configuration; its ledger is no longer looked at.';
+
+COMMENT ON COLUMN muster.destinations.configuration IS 'Its settings as configured. Of a secret it holds the name of the variable that has it, if one has, and a hash; null: not known.';
 
 CREATE VIEW inspect.dead_letters AS
  SELECT l.dead_letter_id,
@@ -1701,6 +1704,7 @@ CREATE TABLE muster.catalog_version (
     only_row boolean DEFAULT true NOT NULL,
     version bigint NOT NULL,
     buckets integer NOT NULL,
+    configuration bigint DEFAULT 0 NOT NULL,
     CONSTRAINT catalog_version_only_row_check CHECK (only_row)
 );
 
@@ -1711,6 +1715,8 @@ COMMENT ON COLUMN muster.catalog_version.only_row IS 'Always true; makes a secon
 COMMENT ON COLUMN muster.catalog_version.version IS 'Grows by one in each transaction that changes a definition, or drops events.';
 
 COMMENT ON COLUMN muster.catalog_version.buckets IS 'Number of buckets, fixed for ever; a program with another number refuses to start.';
+
+COMMENT ON COLUMN muster.catalog_version.configuration IS 'Grows by one in each transaction that changes destinations or identity rules, so that a running process notices.';
 
 ALTER TABLE muster.computations ALTER COLUMN computation_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.computations_computation_id_seq
@@ -1800,6 +1806,21 @@ COMMENT ON COLUMN muster.id_owners.id_type IS 'Type of the id.';
 COMMENT ON COLUMN muster.id_owners.id_value IS 'The id.';
 
 COMMENT ON COLUMN muster.id_owners.profile_id IS 'Its profile.';
+
+CREATE TABLE muster.identity_rules (
+    only_row boolean DEFAULT true NOT NULL,
+    settings jsonb NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    CONSTRAINT identity_rules_only_row_check CHECK (only_row)
+);
+
+COMMENT ON TABLE muster.identity_rules IS 'One row: how calls find their profile, as configured; none: the defaults.';
+
+COMMENT ON COLUMN muster.identity_rules.only_row IS 'Always true; makes a second row impossible.';
+
+COMMENT ON COLUMN muster.identity_rules.settings IS 'The rules that differ from the defaults, by the names that they have in the configuration file.';
+
+COMMENT ON COLUMN muster.identity_rules.changed_at IS 'When they were last changed; they hold for calls from then on.';
 
 ALTER TABLE muster.identity_violations ALTER COLUMN violation_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME muster.identity_violations_violation_id_seq
@@ -2126,6 +2147,9 @@ ALTER TABLE ONLY muster.external_ids
 
 ALTER TABLE ONLY muster.id_owners
     ADD CONSTRAINT id_owners_pkey PRIMARY KEY (bucket, id_type, id_value);
+
+ALTER TABLE ONLY muster.identity_rules
+    ADD CONSTRAINT identity_rules_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY muster.identity_violations
     ADD CONSTRAINT identity_violations_pkey PRIMARY KEY (bucket, profile_id, violation_id);

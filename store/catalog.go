@@ -330,25 +330,3 @@ func (t *tx) DeleteComputation(ctx context.Context, c *engine.Computation, first
 	}
 	return bump(ctx, t)
 }
-
-// EnsureDestinations makes the destinations of the configuration known, and retires
-// those that are not in it any more.
-func (s *Store) EnsureDestinations(ctx context.Context, kinds map[string]string, now time.Time) error {
-	return pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
-		names := make([]string, 0, len(kinds))
-		for name, kind := range kinds {
-			names = append(names, name)
-			_, err := t.Exec(ctx, `
-				INSERT INTO destinations (name, kind, created_at) VALUES ($1, $2, $3)
-				ON CONFLICT (name) DO UPDATE SET removed_at = NULL WHERE destinations.removed_at IS NOT NULL`, name, kind, now)
-			if err != nil {
-				return fmt.Errorf("destination %q: %w", name, err)
-			}
-		}
-		_, err := t.Exec(ctx, `UPDATE destinations SET removed_at = $2 WHERE removed_at IS NULL AND NOT name = ANY($1)`, names, now)
-		if err != nil {
-			return err
-		}
-		return bump(ctx, t)
-	})
-}

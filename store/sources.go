@@ -40,7 +40,7 @@ type Source struct {
 var (
 	ErrUnknownSource = errors.New("there is no such source; muster source list shows all")
 	ErrSourceExists  = errors.New("there is a source of this name already")
-	ErrConfigSource  = errors.New("its write key is kept in the configuration file: change it there, and start muster serve again")
+	ErrConfigSource  = errors.New("its write key is kept in the configuration file: change it there, and apply it or start muster serve again")
 	ErrSourceSetting = errors.New("a setting of a source is out of bounds")
 )
 
@@ -153,58 +153,6 @@ func (s *Store) EnsureSource(ctx context.Context, name string, now time.Time) (S
 		return src, fmt.Errorf("source %q: %w", name, sourceFault(err))
 	}
 	return src, nil
-}
-
-// ConfiguredSource is a source as the configuration has it.
-type ConfiguredSource struct {
-	Name string
-	Key  WriteKey
-	Rate float64 // requests per second, from 0.001 to 1,000,000; 0: the default
-}
-
-// EnsureSources makes the sources of the configuration take calls with their write keys,
-// at their rates unless a command has set another. A source that was made by command and is
-// given a key here belongs to the configuration from now on. Keys of sources that have left
-// the configuration work no more; the names of these are returned. A source that is
-// disabled stays so.
-func (s *Store) EnsureSources(ctx context.Context, sources []ConfiguredSource, now time.Time) (left []string, err error) {
-	names := make([]string, len(sources)) // not nil, which SQL would take for unknown
-	hashes := make([][]byte, len(sources))
-	rates := make([]float64, len(sources))
-	for i, src := range sources {
-		names[i], hashes[i], rates[i] = src.Name, src.Key.hash(), src.Rate
-	}
-	err = pgx.BeginFunc(ctx, s.pool, func(t pgx.Tx) error {
-		rows, err := t.Query(ctx, `UPDATE sources SET write_key_hash = NULL, configured_rate = NULL
-			WHERE origin = 'config' AND write_key_hash IS NOT NULL AND name <> ALL ($1) RETURNING name`, names)
-		if err != nil {
-			return err
-		}
-		if left, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			return err
-		}
-		// Keys that change go first, so that two sources may swap theirs.
-		_, err = t.Exec(ctx, `
-			UPDATE sources s SET write_key_hash = NULL
-			FROM unnest($1::text[], $2::bytea[]) AS c (name, hash) WHERE s.name = c.name AND s.write_key_hash <> c.hash`, names, hashes)
-		if err != nil {
-			return err
-		}
-		tag, err := t.Exec(ctx, `
-			INSERT INTO sources AS s (name, write_key_hash, configured_rate, origin, created_at)
-			SELECT c.name, c.hash, nullif(c.rate, 0), 'config', $4 FROM unnest($1::text[], $2::bytea[], $3::float8[]) AS c (name, hash, rate)
-			ON CONFLICT (name) DO UPDATE SET write_key_hash = excluded.write_key_hash, configured_rate = excluded.configured_rate, origin = 'config'
-			WHERE (s.write_key_hash, s.configured_rate) IS DISTINCT FROM (excluded.write_key_hash, excluded.configured_rate) OR s.origin <> 'config'`,
-			names, hashes, rates, now)
-		if err != nil || tag.RowsAffected() == 0 {
-			return err
-		}
-		return bump(ctx, t)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("sources of the configuration: %w", sourceFault(err))
-	}
-	return left, nil
 }
 
 // readSources reads the names of all sources.

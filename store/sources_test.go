@@ -74,7 +74,7 @@ func (o *office) configure(keys map[string]string) []string {
 
 func (o *office) configureAll(sources ...store.ConfiguredSource) []string {
 	o.t.Helper()
-	left, err := o.EnsureSources(o.t.Context(), sources, o.now)
+	left, err := o.Configure(o.t.Context(), store.Configuration{Sources: append([]store.ConfiguredSource{}, sources...)}, o.now)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestSourcesOfTheConfiguration(t *testing.T) {
 		t.Errorf("left: %v, want a and own", left)
 	}
 	o.expect(map[string]string{"key-a2": "", "key-own": "", b: "b"})
-	if _, err := o.EnsureSources(ctx, []store.ConfiguredSource{{Name: "a", Key: store.WriteKey(b)}}, o.now); err == nil || !strings.Contains(err.Error(), "same write key") || strings.Contains(err.Error(), b) {
+	if _, err := o.Configure(ctx, store.Configuration{Sources: []store.ConfiguredSource{{Name: "a", Key: store.WriteKey(b)}}}, o.now); err == nil || !strings.Contains(err.Error(), "same write key") || strings.Contains(err.Error(), b) {
 		t.Errorf("the key of another source: %v", err)
 	}
 }
@@ -236,7 +236,7 @@ func TestRatesOfSources(t *testing.T) {
 	o.configureAll(a)
 	expect(0, "")
 	a.Rate = 1e7
-	if _, err := o.EnsureSources(ctx, []store.ConfiguredSource{a}, o.now); !errors.Is(err, store.ErrSourceSetting) {
+	if _, err := o.Configure(ctx, store.Configuration{Sources: []store.ConfiguredSource{a}}, o.now); !errors.Is(err, store.ErrSourceSetting) {
 		t.Errorf("a huge rate: %v", err)
 	}
 }

@@ -27,6 +27,12 @@ notices within seconds and computes what is new; an edited definition goes on as
 until then. The last values of what is deleted stay as plain traits, and destinations are
 told of it what its destination_cleanup says: nothing, unless you want it.
 
+Sources, identity rules and destinations are applied in the same way, as far as the file
+has them, and as muster serve does with its own configuration when it starts. The write key of a
+source that has left the file works no more, but no source is ever deleted, and those
+that were made by muster source are left alone. Secrets are not stored: muster serve finds
+those that are written as ${NAME} in its own environment.
+
 A second time it changes nothing. If one definition is refused, nothing is done.`,
 		Example: `  muster apply
   muster apply definitions/
@@ -35,7 +41,7 @@ A second time it changes nothing. If one definition is refused, nothing is done.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				path := db.desiredPath(args)
-				p, err := makePlan(cmd, env, s, path, &f)
+				p, err := makePlan(cmd, env, s, path, &f, empty)
 				if err != nil {
 					return err
 				}
@@ -74,6 +80,11 @@ func (p *planned) apply(cmd *cobra.Command, env *environment, s *store.Store, ye
 			return err
 		}
 	}
+	if p.Changes() || p.rewrites {
+		if _, err := s.Configure(cmd.Context(), p.stored, env.now()); err != nil {
+			return err
+		}
+	}
 	if p.Changes() {
 		if err := app.Apply(cmd.Context(), s, p.desired, p.Plan, env.now()); err != nil {
 			return err
@@ -83,7 +94,7 @@ func (p *planned) apply(cmd *cobra.Command, env *environment, s *store.Store, ye
 		return env.printJSON(p.json(p.Changes()))
 	}
 	if p.Changes() {
-		fmt.Fprintln(env.out, "Done. A running muster serve computes what is new; muster run list shows how far it is.")
+		fmt.Fprintln(env.out, "Done. A running muster serve takes it up within seconds; muster run list shows how far it is with what it computes.")
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,12 +18,17 @@ import (
 func newExport(env *environment) *cobra.Command {
 	var db databaseFlags
 	cmd := &cobra.Command{
-		Use: "export [FOLDER]", Short: "Write what is computed as configuration files",
-		Long: `Export writes the audiences and traits that are computed now as a file on standard output,
-or, given a folder, as a file for each: audiences/KEY.yaml and traits/KEY.yaml, which muster
-apply takes back without a change. Files that are there already are written anew. Settings
-of destinations, write keys and identity rules are not in the database, so they are not
-written.`,
+		Use: "export [FOLDER]", Short: "Write what the database has as configuration files",
+		Long: `Export writes sources, identity rules, destinations, audiences and traits as they are now
+as a file on standard output, or, given a folder, as files: sources.yaml, identity.yaml,
+destinations.yaml, and one for each audience and trait, audiences/KEY.yaml and
+traits/KEY.yaml. Muster apply takes them back without a change. Files that are there
+already are written anew.
+
+Secrets are not stored, so they are not written. The write key of a source is left out, which
+keeps the one that it has. A secret of a destination is written as the variable of the
+environment that has it; where it stood in a file in clear, as a new one, which is named and
+has to be set before the file is applied.`,
 		Example: `  muster export > definitions.yaml
   muster export definitions/`,
 		Args: atMostOne,
@@ -32,19 +38,33 @@ written.`,
 				if err != nil {
 					return err
 				}
+				kept, err := s.Kept(cmd.Context())
+				if err != nil {
+					return err
+				}
+				file, err := config.ExportKept(kept)
+				if err != nil {
+					return err
+				}
 				if len(args) == 0 {
-					text, err := config.Export(definitions)
+					of := config.Export(definitions)
+					file.Audiences, file.Traits = of.Audiences, of.Traits
+					text, err := file.Text()
 					if err == nil {
 						_, err = unshown(env.out).Write(text)
 					}
-					return err
-				}
-				for _, def := range definitions {
-					if err := exportTo(args[0], def); err != nil {
+					if err != nil {
 						return err
 					}
+				} else {
+					if err := exportFolder(args[0], file, definitions); err != nil {
+						return err
+					}
+					fmt.Fprintf(env.err, "%d definitions written to %s, with sources, identity rules and destinations\n", len(definitions), args[0])
 				}
-				fmt.Fprintf(env.err, "%d definitions written to %s\n", len(definitions), args[0])
+				if len(file.Variables) > 0 {
+					fmt.Fprintf(env.err, "Before it is applied, set to the secrets of the destinations: %s\n", strings.Join(file.Variables, ", "))
+				}
 				return nil
 			})
 		},
@@ -53,18 +73,37 @@ written.`,
 	return cmd
 }
 
-// exportTo writes a definition to its file in a folder.
-func exportTo(folder string, def engine.Definition) error {
-	kind := "traits"
-	if def.Kind == query.Audience {
-		kind = "audiences"
+// exportFolder writes each part and each definition to a file of its own.
+func exportFolder(folder string, file *config.ExportFile, definitions []engine.Definition) error {
+	parts := map[string]*config.ExportFile{}
+	if len(file.Sources) > 0 {
+		parts["sources.yaml"] = &config.ExportFile{Sources: file.Sources}
 	}
-	text, err := config.Export([]engine.Definition{def})
-	if err != nil {
-		return err
+	if file.Identity != nil {
+		parts["identity.yaml"] = &config.ExportFile{Identity: file.Identity}
 	}
-	if err := os.MkdirAll(filepath.Join(folder, kind), 0o755); err != nil {
-		return err
+	if len(file.Destinations) > 0 {
+		parts["destinations.yaml"] = &config.ExportFile{Destinations: file.Destinations}
 	}
-	return os.WriteFile(filepath.Join(folder, kind, def.Key+".yaml"), text, 0o644)
+	for _, def := range definitions {
+		kind := "traits"
+		if def.Kind == query.Audience {
+			kind = "audiences"
+		}
+		parts[filepath.Join(kind, def.Key+".yaml")] = config.Export([]engine.Definition{def})
+	}
+	for name, part := range parts {
+		text, err := part.Text()
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -78,7 +78,14 @@ func importCalls(ctx context.Context, env *environment, db *databaseFlags, in io
 		return err
 	}
 	defer func() { err = errors.Join(err, closeDB()) }()
-	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Now: env.now, Log: log})
+	if err := configure(ctx, env, s, c.WithoutSources(), log); err != nil {
+		return err
+	}
+	rules, err := identityRules(ctx, s)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(ctx, app.Options{Store: s, Identity: rules, Configured: true, Now: env.now, Log: log})
 	if err != nil {
 		return err
 	}
@@ -108,7 +115,7 @@ func importCalls(ctx context.Context, env *environment, db *databaseFlags, in io
 	summary, err := im.Run(ctx, in)
 	bar.clear()
 	if refused > shownBadLines {
-		fmt.Fprintf(env.err, "and %d more lines were refused\n", refused-shownBadLines)
+		fmt.Fprintf(env.err, "and %s more\n", plural(refused-shownBadLines, "line"))
 	}
 	took := env.now().Sub(began)
 	if shown := showImport(env, summary, took, output); shown != nil {
@@ -138,8 +145,8 @@ func showImport(env *environment, s ingest.Summary, took time.Duration, output s
 			PerSecond  float64 `json:"lines_per_second"`
 		}{s.Lines, s.Accepted, s.Duplicate, s.Suppressed, s.Skipped, s.Refused, s.RefusedBy, took.Seconds(), rate})
 	}
-	fmt.Fprintf(env.out, "%d lines in %s (%.0f/s): %d accepted, %d duplicates, %d suppressed, %d skipped, %d refused\n",
-		s.Lines, took.Round(time.Millisecond), rate, s.Accepted, s.Duplicate, s.Suppressed, s.Skipped, s.Refused)
+	fmt.Fprintf(env.out, "%s in %s (%.0f/s): %d accepted, %d duplicates, %d suppressed, %d skipped, %d refused\n",
+		plural(s.Lines, "line"), took.Round(time.Millisecond), rate, s.Accepted, s.Duplicate, s.Suppressed, s.Skipped, s.Refused)
 	for _, code := range slices.Sorted(maps.Keys(s.RefusedBy)) {
 		fmt.Fprintf(env.out, "  refused for %s: %d\n", code, s.RefusedBy[code])
 	}

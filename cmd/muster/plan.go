@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -56,11 +57,14 @@ func newPlan(env *environment) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "plan [FILE|FOLDER]", Short: "Show what a configuration would change, and for whom",
-		Long: `Plan compares the audiences and traits of a file, or of all .yaml files of a folder, with
-what is computed: what would be created, edited and removed, and of each new or edited
-definition how many profiles would enter and leave, with samples. Without an argument it
-takes the configuration itself. It changes nothing. Exit code 1 means that a definition is
-refused.
+		Long: `Plan compares a file, or all .yaml files of a folder, with what the database has: audiences
+and traits, and of each new or edited one how many profiles would enter and leave, with
+samples; sources, identity rules and destinations with the fields that change. Of secrets
+it says only that they change. Without an argument it takes the configuration itself. It
+changes nothing. Exit code 1 means that a definition is refused.
+
+What the file has no field for (sources, identity, destinations, audiences and traits)
+stays as it is, and nothing is said of it. A file that has none of these is an empty one.
 
 The numbers come from a dry run over the stored history with the reference evaluator. When
 its time is up they stand for the profiles looked at by then, and it says so.`,
@@ -70,7 +74,7 @@ its time is up they stand for the profiles looked at by then, and it says so.`,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
-				p, err := makePlan(cmd, env, s, db.desiredPath(args), &f)
+				p, err := makePlan(cmd, env, s, db.desiredPath(args), &f, false)
 				if err != nil {
 					return err
 				}
@@ -114,26 +118,47 @@ type planned struct {
 	*engine.Plan
 	desired engine.Desired
 	config  *config.Config // nil: it was not made of files
+
+	stored   store.Configuration // sources, identity rules and destinations to be
+	changes  []config.Change     // of them
+	rewrites bool                // they are to be stored though nothing changes, see config.Changes
+	leaves   bool                // the files say nothing of audiences and traits
 }
 
-// makePlan plans for what stands in a file or folder.
-func makePlan(cmd *cobra.Command, env *environment, s *store.Store, path string, f *countFlags) (*planned, error) {
-	names, err := s.DestinationNames(cmd.Context())
+// Changes tells whether anything would change.
+func (p *planned) Changes() bool { return len(p.changes) > 0 || p.Plan.Changes() }
+
+// makePlan plans for what stands in a file or folder. all says that a file which says nothing
+// of audiences and traits wants none.
+func makePlan(cmd *cobra.Command, env *environment, s *store.Store, path string, f *countFlags, all bool) (*planned, error) {
+	ctx := cmd.Context()
+	kept, err := s.Kept(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c, err := config.LoadDefinitions(path, env.lookup, names)
+	c, err := config.LoadDefinitions(path, env.lookup, slices.Sorted(maps.Keys(kept.Destinations)))
 	if err != nil {
 		return nil, missing(path, err)
 	}
 	p := &planned{config: c, desired: engine.Desired{Definitions: c.Definitions()}}
-	if len(c.Destinations) > 0 {
+	if p.stored, p.changes, p.rewrites, err = changesOf(c, kept); err != nil {
+		return nil, err
+	}
+	other := c.Says("sources") || c.Says("identity") || c.Says("destinations")
+	count := f.count()
+	if p.leaves = other && !all && !c.Says("audiences") && !c.Says("traits"); p.leaves {
+		count = nil
+		if p.desired.Definitions, err = app.Definitions(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	if c.Says("destinations") {
 		p.desired.Destinations = make(map[string]string)
 		for _, d := range c.Destinations {
 			p.desired.Destinations[d.Name] = d.Kind
 		}
 	}
-	p.Plan, err = app.Plan(cmd.Context(), s, p.desired, f.count(), f.within, env.now())
+	p.Plan, err = app.Plan(ctx, s, p.desired, count, f.within, env.now())
 	return p, err
 }
 
@@ -144,8 +169,9 @@ var planMarks = map[engine.Action]string{
 // print shows a plan to people.
 func (p *planned) print(w io.Writer) {
 	counts := make(map[engine.Action]int)
-	for _, d := range p.Destinations {
-		fmt.Fprintf(w, "%s destination %s\n", planMarks[d.Action], d.Name)
+	for _, c := range p.changes {
+		counts[c.Action]++
+		printChange(w, c)
 	}
 	for _, s := range p.Steps {
 		if s.Refused != nil {
@@ -173,6 +199,32 @@ func (p *planned) print(w io.Writer) {
 	fmt.Fprintln(w, ".")
 }
 
+// printChange shows what becomes of a source, a destination, or the identity rules.
+func printChange(w io.Writer, c config.Change) {
+	fmt.Fprintln(w, strings.TrimSpace(fmt.Sprintf("%s %s %s", planMarks[c.Action], c.Part, c.Name)))
+	for _, f := range c.Fields {
+		switch {
+		case f.Secret:
+			fmt.Fprintf(w, "    %s: changed\n", f.Field)
+		case c.Action == engine.ActionCreate:
+			fmt.Fprintf(w, "    %s: %s\n", f.Field, f.After)
+		default:
+			printField(w, f.Field, f.Before, f.After)
+		}
+	}
+	for _, note := range c.Notes {
+		fmt.Fprintf(w, "    %s\n", note)
+	}
+}
+
+func printField(w io.Writer, field, before, after string) {
+	if len(before)+len(after) > 60 {
+		fmt.Fprintf(w, "    %s\n      from  %s\n      to    %s\n", field, orNone(before), orNone(after))
+	} else {
+		fmt.Fprintf(w, "    %s: %s -> %s\n", field, orNone(before), orNone(after))
+	}
+}
+
 func (p *planned) printStep(w io.Writer, s engine.Step) {
 	fmt.Fprintf(w, "%s %s %s", planMarks[s.Action], s.Kind, s.Key)
 	switch {
@@ -183,11 +235,7 @@ func (p *planned) printStep(w io.Writer, s engine.Step) {
 	}
 	fmt.Fprintln(w)
 	for _, f := range s.Fields {
-		if len(f.Before)+len(f.After) > 60 {
-			fmt.Fprintf(w, "    %s\n      from  %s\n      to    %s\n", f.Field, orNone(f.Before), orNone(f.After))
-		} else {
-			fmt.Fprintf(w, "    %s: %s -> %s\n", f.Field, orNone(f.Before), orNone(f.After))
-		}
+		printField(w, f.Field, f.Before, f.After)
 	}
 	if s.Action == engine.ActionEdit && !s.Recomputed {
 		fmt.Fprintln(w, "    no value changes")
@@ -317,21 +365,26 @@ func (p *planned) json(applied bool) any {
 		Refused    string            `json:"refused,omitempty"`
 		Found      query.Diagnostics `json:"diagnostics,omitempty"`
 	}
-	type destination struct {
-		Action engine.Action `json:"action"`
-		Name   string        `json:"name"`
-	}
 	out := struct {
-		Changes      bool          `json:"changes"`
-		Applied      bool          `json:"applied"`
-		Complete     bool          `json:"complete"`
-		Looked       int64         `json:"profiles_looked_at"`
-		Of           int64         `json:"profiles"`
-		Destinations []destination `json:"destinations"`
-		Steps        []step        `json:"steps"`
-	}{p.Changes(), applied, p.Looked.Complete(), p.Looked.Profiles, p.Looked.Of, []destination{}, []step{}}
-	for _, d := range p.Destinations {
-		out.Destinations = append(out.Destinations, destination(d))
+		Changes      bool            `json:"changes"`
+		Applied      bool            `json:"applied"`
+		Complete     bool            `json:"complete"`
+		Looked       int64           `json:"profiles_looked_at"`
+		Of           int64           `json:"profiles"`
+		Sources      []config.Change `json:"sources"`
+		Identity     *config.Change  `json:"identity"` // null: they stay
+		Destinations []config.Change `json:"destinations"`
+		Steps        []step          `json:"steps"`
+	}{p.Changes(), applied, p.Looked.Complete(), p.Looked.Profiles, p.Looked.Of, []config.Change{}, nil, []config.Change{}, []step{}}
+	for _, c := range p.changes {
+		switch c.Part {
+		case config.PartSource:
+			out.Sources = append(out.Sources, c)
+		case config.PartIdentity:
+			out.Identity = &c
+		case config.PartDestination:
+			out.Destinations = append(out.Destinations, c)
+		}
 	}
 	for _, s := range p.Steps {
 		line := step{
@@ -356,7 +409,7 @@ func (p *planned) json(applied bool) any {
 
 // empties tells whether a plan would remove everything because its file is empty.
 func (p *planned) empties() bool {
-	return len(p.desired.Definitions) == 0 && slices.ContainsFunc(p.Steps, func(s engine.Step) bool { return s.Action == engine.ActionRemove })
+	return !p.leaves && len(p.desired.Definitions) == 0 && slices.ContainsFunc(p.Steps, func(s engine.Step) bool { return s.Action == engine.ActionRemove })
 }
 
 // missing says that a file is not there, in the words of the command line.

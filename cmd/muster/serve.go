@@ -22,7 +22,6 @@ import (
 
 	"muster/app"
 	"muster/config"
-	"muster/event"
 	"muster/ingest"
 	"muster/mixpanel"
 	"muster/store"
@@ -38,9 +37,13 @@ func newServe(env *environment) *cobra.Command {
 	var verbose bool
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Take calls, compute, and tell Mixpanel, until stopped",
-		Long: `Serve runs Muster: the Tracking API, the computations of muster.yaml, their schedule,
-and delivery; for those who have a token (muster token) also the admin API and the Profile
-API. Without a database address it starts a private PostgreSQL and says where.
+		Long: `Serve runs Muster: the Tracking API, the computations, their schedule, and delivery; for
+those who have a token (muster token) also the admin API and the Profile API. Without a
+database address it starts a private PostgreSQL and says where.
+
+When it starts it brings in what muster.yaml has: sources, identity rules, destinations,
+audiences and traits; what is not there stays as it is. From then on it follows what muster
+apply and other commands change, within seconds.
 
 The first interrupt lets what is at hand finish; a second one stops at once. Nothing
 that was answered 200 is lost either way.`,
@@ -105,57 +108,36 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	}
 	letReadersIn(ctx, server.DSN(), log)
-	sources := make([]store.ConfiguredSource, len(c.Sources))
-	for i, src := range c.Sources {
-		sources[i] = store.ConfiguredSource{Name: src.Name, Key: store.WriteKey(src.WriteKey), Rate: src.Rate}
-	}
-	left, err := s.EnsureSources(ctx, sources, env.now())
-	if err != nil {
+	if err := configure(ctx, env, s, c, log); err != nil {
 		return err
-	}
-	if len(left) > 0 {
-		log.Warn("sources have left the configuration; their write keys work no more", "sources", left)
 	}
 	metrics := web.NewMetrics(s, env.now)
 	built := buildInfo()
 	metrics.Built(built.Version, built.Revision, built.Go)
-	a, err := app.New(ctx, app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Forward: c.Forwarding(), Paces: c.Paces(), Now: env.now, Log: log, Metrics: metrics, DedupWindow: c.DedupWindow, Retention: app.Retention(c.Retention.Times())})
+	f := &following{env: env, store: s, config: c, log: log, metrics: metrics}
+	f.collector = ingest.NewCollector(f, ingest.CollectorConfig{Log: log})
+	apis, err := env.openAPIs(ctx, f, log)
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	integrations, err := inBrowsers(ctx, s, c, env.now(), log)
-	if err != nil {
+	if err := f.begin(ctx); err != nil {
 		return err
 	}
-	if err := define(ctx, a, c, log); err != nil {
-		return err
-	}
-
-	collector := ingest.NewCollector(a.Sink(), ingest.CollectorConfig{Log: log})
-	recorder := a.Recorder()
-	api, err := ingest.NewAPI(ingest.APIConfig{
-		Sources: s.WriteKeys(env.now), Collector: collector, Recorder: recorder, Now: env.now, Log: log, LenientAuth: c.LenientAuth,
-		PublicURL: c.PublicURL, Integrations: integrations, ClientIP: ingest.BehindProxies(c.Proxies()), DefaultRate: c.DefaultRate, OnAnswer: func(code event.Code) { metrics.Answered(string(code)) },
-	})
-	if err != nil {
+	defer func() { f.now.Load().app.Close() }()
+	if err := define(ctx, f.now.Load().app, c, log); err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, s, collector) })
-	apis, err := env.openAPIs(ctx, a, c, log)
-	if err != nil {
-		return err
-	}
-	front := &http.Server{Handler: apis.beside(paths(api, mux)), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, s, f.collector) })
+	front := &http.Server{Handler: apis.beside(paths(http.HandlerFunc(f.tracking), mux)), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	ingest.Harden(front)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for the Tracking API: %w", err)
 	}
-	log.Info("serving", "version", built.Version, "listen", listener.Addr().String(), "sources", len(c.Sources), "destinations", len(c.Destinations),
+	log.Info("serving", "version", built.Version, "listen", listener.Addr().String(), "sources", len(c.Sources), "destinations", len(f.now.Load().config.Destinations),
 		"computations", len(c.Definitions()))
 
 	// Requests end first, then the collector that stores their calls and the recorder that
@@ -179,9 +161,8 @@ func serve(ctx context.Context, env *environment, db *databaseFlags, c *config.C
 		return err
 	})
 	apis.run(ctx, g, log)
-	g.Go(func() error { return collector.Run(collecting) })
-	g.Go(func() error { return recorder.Run(collecting) })
-	g.Go(func() error { return a.Run(ctx) })
+	g.Go(func() error { return f.collector.Run(collecting) })
+	g.Go(func() error { return f.run(ctx, collecting) })
 	g.Go(func() error {
 		select {
 		case <-server.Done():

@@ -11,8 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"muster/api"
-	"muster/app"
-	"muster/config"
 	"muster/ingest"
 )
 
@@ -23,17 +21,14 @@ type apis struct {
 }
 
 // openAPIs makes the APIs and listens where they are served.
-func (env *environment) openAPIs(ctx context.Context, a *app.App, c *config.Config, log *slog.Logger) (*apis, error) {
-	address, beside := c.APIAddress()
+func (env *environment) openAPIs(ctx context.Context, f *following, log *slog.Logger) (*apis, error) {
+	address, beside := f.config.APIAddress()
 	if address == "" {
 		log.Info("the APIs are not served; api.listen says where they are to be")
 		return &apis{}, nil
 	}
-	served, err := api.New(api.Config{App: a, Tokens: a.Store.TokenBook(env.now), Now: env.now, Log: log, Rate: c.API.Rate})
-	if err != nil {
-		return nil, err
-	}
-	handler := untilStopped(ctx, served)
+	f.withAPIs = true
+	handler := untilStopped(ctx, http.HandlerFunc(f.apis))
 	if beside {
 		return &apis{handler: handler}, nil
 	}

@@ -98,7 +98,7 @@ func TestServeHandsMixpanelToBrowsers(t *testing.T) {
 		return writeFile(t, "muster.yaml", text)
 	}
 	r := background(t, env, "serve", "--config", device("webb"), "--listen", "127.0.0.1:0")
-	if code := <-r.done; code == exitOK || !strings.Contains(r.err.String(), `destination mixpanel: there is no source "webb" whose pages`) {
+	if code := <-r.done; code == exitOK || !strings.Contains(r.err.String(), `muster.yaml:9: destinations[0].device_sources[0]: there is no source "webb" whose pages`) {
 		t.Fatalf("exit code %d:\n%s", code, &r.err)
 	}
 	r = background(t, env, "serve", "--config", device("web"), "--listen", "127.0.0.1:0")

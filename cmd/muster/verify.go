@@ -29,17 +29,17 @@ something differs; --repair mends it and queues what has to be told.`,
   muster verify active_7_days --share 0.1
   muster verify --repair`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.Share < 0 || o.Share > 1 {
+			if o.Share <= 0 || o.Share > 1 {
 				return usageError{fmt.Errorf("--share %g: it must be above 0, and 1 at most", o.Share)}
 			}
 			o.Keys = args
-			c, err := db.load(env)
-			if err != nil {
-				return err
-			}
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				log := env.logger(slog.LevelWarn)
-				a, err := app.New(cmd.Context(), app.Options{Store: s, Identity: c.Identity, Destinations: c.MixpanelSettings(), Now: env.now, Log: log})
+				rules, err := identityRules(cmd.Context(), s)
+				if err != nil {
+					return err
+				}
+				a, err := app.New(cmd.Context(), app.Options{Store: s, Identity: rules, Configured: true, Now: env.now, Log: log})
 				if err != nil {
 					return err
 				}
@@ -93,10 +93,10 @@ func verify(cmd *cobra.Command, env *environment, a *app.App, o engine.VerifyOpt
 		}
 	} else {
 		if more := report.Differences - int64(len(shown)); more > 0 {
-			fmt.Fprintf(env.out, "and %d more differences\n", more)
+			fmt.Fprintf(env.out, "and %s more\n", plural(more, "difference"))
 		}
-		fmt.Fprintf(env.out, "%d computations, %d profiles: %d values compared, %d wait for their slot, %d differences",
-			report.Computations, report.Profiles, report.Values, report.Waiting, report.Differences)
+		fmt.Fprintf(env.out, "%s, %s: %s compared, %d wait for their slot, %s",
+			plural(report.Computations, "computation"), plural(report.Profiles, "profile"), plural(report.Values, "value"), report.Waiting, plural(report.Differences, "difference"))
 		if o.Repair && report.Differences > 0 {
 			fmt.Fprint(env.out, ", mended")
 		}

@@ -41,7 +41,7 @@ func startProcess(t *testing.T, dsn string, fake *mixpaneltest.Server, c *clock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.EnsureSources(ctx, []store.ConfiguredSource{{Name: "app", Key: writeKey}}, c.now()); err != nil {
+	if _, err := s.Configure(ctx, store.Configuration{Sources: []store.ConfiguredSource{{Name: "app", Key: writeKey}}}, c.now()); err != nil {
 		t.Fatal(err)
 	}
 	a, err := app.New(ctx, app.Options{
