@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -258,18 +259,6 @@ func (c *Catalog) Group(schedule string) []*Version {
 	return vs
 }
 
-// Schedules are the schedules in use, sorted.
-func (c *Catalog) Schedules() []string {
-	var texts []string
-	for _, comp := range c.Computations {
-		if comp.Current != nil && !comp.Current.Rests() && comp.Current.Scheduled() {
-			texts = appendNew(texts, comp.Current.Schedule)
-		}
-	}
-	slices.Sort(texts)
-	return texts
-}
-
 // Reads answers for query.Compile which keys another computation reads, for the
 // detection of circles. During an edit it reads what both versions read.
 func (c *Catalog) Reads(key string) []string {
@@ -328,7 +317,7 @@ func sortByReading(computations []*Computation, byKey map[string]*Computation) (
 		sorted = append(sorted, comp)
 		return nil
 	}
-	ordered := slices.SortedFunc(slices.Values(computations), func(a, b *Computation) int { return int(min(max(a.ID-b.ID, -1), 1)) })
+	ordered := slices.SortedFunc(slices.Values(computations), func(a, b *Computation) int { return cmp.Compare(a.ID, b.ID) })
 	for _, comp := range ordered {
 		if err := visit(comp); err != nil {
 			return nil, err

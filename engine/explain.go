@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -245,7 +246,7 @@ func (r *reference) backTo(at time.Time) {
 		return
 	}
 	for _, l := range r.version.Leaves {
-		r.marks[l.ID] = Mark{Cut: 1<<63 - 1, AsOf: at}
+		r.marks[l.ID] = Mark{Cut: math.MaxInt64, AsOf: at}
 	}
 }
 

@@ -123,7 +123,7 @@ type Tx interface {
 	// DueFor reads when versions must look at the profiles.
 	DueFor(ctx context.Context, versions []*Version, profiles []int64, yield func(profileID, computationID int64, at time.Time)) error
 	// RecordSlot notes what a slot did for each computation.
-	RecordSlot(ctx context.Context, versions []*Version, slot, now time.Time, result SlotResult) error
+	RecordSlot(ctx context.Context, slot, now time.Time, result SlotResult) error
 
 	// StartBackfill notes a backfill for the versions, finds or makes their leaves, and marks new ones with the
 	// cut and, where they have windows, with the instant of their schedule's other leaves,

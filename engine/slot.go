@@ -133,7 +133,7 @@ func (r *slotRun) run(ctx context.Context, e *Engine) (err error) {
 			r.result.Tallies = append(r.result.Tallies, t)
 		}
 	}
-	if err := r.tx.RecordSlot(ctx, r.versions, r.slot, r.now, r.result); err != nil {
+	if err := r.tx.RecordSlot(ctx, r.slot, r.now, r.result); err != nil {
 		return err
 	}
 	return r.tx.Enqueue(ctx, told, r.now)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"maps"
+	"math"
 	"time"
 
 	"muster/identity"
@@ -163,7 +164,7 @@ func (r reference) History(text *query.Leaf) (query.Profile, time.Time) {
 // mark is how far the state of the leaf is to have come.
 func (r reference) mark(l *Leaf) Mark {
 	if !l.Moves() {
-		return Mark{Cut: 1<<63 - 1}
+		return Mark{Cut: math.MaxInt64}
 	}
 	return r.marks[l.ID]
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -152,7 +153,7 @@ func (w *walk) reads(replayed []string) Reading {
 		q.Names = appendNew(q.Names, name)
 	}
 	if len(replayed) > 0 {
-		q.UpTo = 1<<63 - 1
+		q.UpTo = math.MaxInt64
 		q.Properties, q.Context, q.Source = true, true, true
 		return q
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -27,7 +28,7 @@ func (w *walk) counted() []*Leaf {
 	if len(leaves) > maxCounted {
 		return nil
 	}
-	slices.SortFunc(leaves, func(a, b *Leaf) int { return int(a.ID - b.ID) }) // one statement for all chunks
+	slices.SortFunc(leaves, func(a, b *Leaf) int { return cmp.Compare(a.ID, b.ID) }) // one statement for all chunks
 	return leaves
 }
 

@@ -115,7 +115,8 @@ func (im Import) Run(ctx context.Context, r io.Reader) (Summary, error) {
 	}
 	w := writer{im: im, divider: NewDivider(im.Lanes), began: im.Now(), sum: Summary{RefusedBy: map[event.Code]int64{}}}
 	g.Go(func() error { return w.run(ctx, inOrder) })
-	if err := cmp.Or(g.Wait(), broken); err != nil {
+	err := g.Wait()
+	if err = cmp.Or(err, broken); err != nil {
 		return w.sum, fmt.Errorf("import stopped, lines 1 to %d are done: %w", w.sum.Lines, err)
 	}
 	return w.sum, nil

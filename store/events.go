@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -102,7 +103,7 @@ func (t *tx) History(ctx context.Context, h engine.HistoryQuery, yield func(int6
 	}
 	upTo := h.UpTo
 	if upTo == 0 {
-		upTo = 1<<63 - 1
+		upTo = math.MaxInt64
 	}
 	since := pgtype.Timestamptz{Time: h.Since, Valid: true}
 	if h.Since.IsZero() {

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // KnowsEvent tells whether an event of the name was ever received.
@@ -23,4 +25,18 @@ func (s *Store) KnowsTrait(ctx context.Context, key string) (known bool, err err
 		return false, fmt.Errorf("look for the trait %q: %w", key, err)
 	}
 	return known, nil
+}
+
+// PlainTraits implements engine.Tx.
+func (t *tx) PlainTraits(ctx context.Context, keys []string) (map[string]bool, error) {
+	rows, err := t.Query(ctx, `SELECT DISTINCT key FROM traits WHERE key = ANY($1) AND value IS NOT NULL`, keys)
+	if err != nil {
+		return nil, fmt.Errorf("look for traits with these keys: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	plain := make(map[string]bool, len(found))
+	for _, key := range found {
+		plain[key] = true
+	}
+	return plain, err
 }

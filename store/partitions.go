@@ -14,9 +14,14 @@ const queuePartition = 1 << 22
 // Prepare implements engine.Repository: partitions and event names are made outside of
 // the transactions that use them, so that making one never waits for another's end.
 func (s *Store) Prepare(ctx context.Context, names []string, instants []time.Time) error {
+	var last time.Time // mostly all are of one month
 	for i, at := range instants {
 		at = at.UTC()
 		month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
+		if month.Equal(last) {
+			continue
+		}
+		last = month
 		if err := s.monthly(ctx, "events", month); err != nil {
 			return err
 		}

@@ -124,17 +124,3 @@ func (t *tx) SetRetelling(ctx context.Context, r *engine.Retelling, over bool, n
 		WHERE u.computation_id = $1 AND u.kind = $3 AND u.as_of = $2`, r.Connection.Computation.ID, r.StartedAt, runKind(r.Kind))
 	return t.SendBatch(ctx, &b).Close()
 }
-
-// PlainTraits implements engine.Tx.
-func (t *tx) PlainTraits(ctx context.Context, keys []string) (map[string]bool, error) {
-	rows, err := t.Query(ctx, `SELECT DISTINCT key FROM traits WHERE key = ANY($1) AND value IS NOT NULL`, keys)
-	if err != nil {
-		return nil, fmt.Errorf("look for traits with these keys: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	plain := make(map[string]bool, len(found))
-	for _, key := range found {
-		plain[key] = true
-	}
-	return plain, err
-}

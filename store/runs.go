@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"muster/engine"
 )
 
 // Run is what a slot, a backfill, a resync or a cleanup did for a computation.
@@ -45,13 +47,13 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
 				WHEN r.kind = 'backfill' THEN (SELECT (100 * b.profiles_done / greatest(b.profiles_total, 1))::int FROM backfills b
 					WHERE b.status = 'running' AND b.started_at = r.started_at LIMIT 1)
 				WHEN r.kind IN ('resync', 'cleanup') THEN ( -- profiles are spread evenly over the buckets
-					SELECT (avg(CASE WHEN x.finished_at IS NOT NULL OR x.merges THEN 1024 ELSE x.at_bucket END) * 100 / 1024)::int
+					SELECT (avg(CASE WHEN x.finished_at IS NOT NULL OR x.merges THEN $6 ELSE x.at_bucket END) * 100 / $6)::int
 					FROM retellings x JOIN connections n USING (connection_id)
 					WHERE n.computation_id = r.computation_id AND x.started_at = r.as_of AND (x.kind = 'resync') = (r.kind = 'resync')) END,
 			r.events_read, r.profiles, r.entered, r.exited, r.changed
 		FROM runs r JOIN computations c USING (computation_id)
 		WHERE ($1 = 0 OR r.run_id = $1) AND ($2 = '' OR c.key = $2) AND ($3 = '' OR r.kind = $3) AND ($5 = 0 OR r.run_id < $5)
-		ORDER BY r.run_id DESC LIMIT $4`, f.ID, f.Key, f.Kind, f.Limit, f.Before)
+		ORDER BY r.run_id DESC LIMIT $4`, f.ID, f.Key, f.Kind, f.Limit, f.Before, engine.Buckets)
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}

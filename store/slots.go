@@ -119,7 +119,7 @@ func (t *tx) DueFor(ctx context.Context, versions []*engine.Version, profiles []
 }
 
 // RecordSlot implements engine.Tx.
-func (t *tx) RecordSlot(ctx context.Context, _ []*engine.Version, slot, now time.Time, result engine.SlotResult) error {
+func (t *tx) RecordSlot(ctx context.Context, slot, now time.Time, result engine.SlotResult) error {
 	c := tallyColumns(result.Tallies)
 	_, err := t.Exec(ctx, `
 		INSERT INTO runs AS r (computation_id, kind, as_of, started_at, finished_at, events_read, profiles, entered, exited, changed)

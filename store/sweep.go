@@ -155,12 +155,12 @@ func (s *Store) sweepQueue(ctx context.Context) (dropped int, err error) {
 		var needed bool
 		err = s.pool.QueryRow(ctx, `
 			SELECT EXISTS (
-				SELECT 1 FROM destinations d CROSS JOIN generate_series(0, 15) AS l (lane)
+				SELECT 1 FROM destinations d CROSS JOIN generate_series(0, $3 - 1) AS l (lane)
 				LEFT JOIN queue_positions p ON p.destination_id = d.destination_id AND p.lane = l.lane
 				WHERE d.removed_at IS NULL AND EXISTS (
 					SELECT 1 FROM queue q WHERE q.destination_id = d.destination_id AND q.lane = l.lane
 						AND q.seq > greatest(coalesce(p.seq, 0), $1 - 1) AND q.seq < $2))`,
-			number*queuePartition, (number+1)*queuePartition).Scan(&needed)
+			number*queuePartition, (number+1)*queuePartition, engine.Lanes).Scan(&needed)
 		if err != nil {
 			return dropped, fmt.Errorf("look for what waits in %s: %w", name, err)
 		}

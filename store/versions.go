@@ -27,7 +27,7 @@ type Version struct {
 func (s *Store) Versions(ctx context.Context, key string) ([]Version, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT v.version, v.query, v.class, v.schedule, v.refresh, v.created_at, c.status = 'deleted',
-			CASE WHEN c.status = 'deleted' THEN 'deleted' WHEN v.version < c.version THEN 'earlier' 
+			CASE WHEN c.status = 'deleted' THEN 'deleted' WHEN v.version < c.version THEN 'earlier'
 				WHEN v.version = c.version THEN CASE WHEN c.status = 'live' THEN 'serves' ELSE 'rests' END
 				WHEN v.version < (SELECT max(x.version) FROM computation_versions x WHERE x.computation_id = v.computation_id) THEN 'earlier'
 				WHEN v.backfill_id IS NULL THEN 'waits' ELSE 'backfilling' END

@@ -1,5 +1,5 @@
-// Package web serves what programs ask of a running Muster besides the Tracking API:
-// metrics and health. It reads the database through the interfaces that it declares.
+// Package web serves the metrics of a running Muster: what this process has counted, and what
+// the database says at each scrape, through the interface that it declares.
 package web
 
 import (
