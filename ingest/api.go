@@ -88,7 +88,10 @@ func NewAPI(cfg APIConfig) (*API, error) {
 	}
 	return &API{
 		cfg: cfg, public: public, pace: pacer{standard: cfg.DefaultRate}, slots: make(chan struct{}, cfg.MaxConcurrent), room: room{size: cfg.MaxBodies},
-		lookup: outage{log: cfg.Log, message: "the sources of requests cannot be looked up", over: "the sources of requests are found again"},
+		lookup: outage{
+			fails: func(more ...any) { cfg.Log.Error("the sources of requests cannot be looked up", more...) },
+			over:  func(more ...any) { cfg.Log.Info("the sources of requests are found again", more...) },
+		},
 	}, nil
 }
 

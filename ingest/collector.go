@@ -75,7 +75,10 @@ func NewCollector(sink Sink, cfg CollectorConfig) *Collector {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	c := &Collector{
 		sink: sink, cfg: cfg, divider: NewDivider(cfg.Lanes),
-		outage: outage{log: cfg.Log, message: "calls could not be stored", over: "calls are stored again"},
+		outage: outage{
+			fails: func(more ...any) { cfg.Log.Error("calls could not be stored", more...) },
+			over:  func(more ...any) { cfg.Log.Info("calls are stored again", more...) },
+		},
 	}
 	for range cfg.Lanes {
 		// Each submission holds at least one call, so that a send never blocks.
@@ -133,13 +136,6 @@ func (c *Collector) divide(items []Item, bytes int) map[int]*submission {
 		}
 	}
 	return parts
-}
-
-// Backlog is the number of calls taken but not yet stored.
-func (c *Collector) Backlog() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.calls
 }
 
 // What Trouble says.

@@ -68,9 +68,16 @@ func TestRequestsShareTransactions(t *testing.T) {
 			}
 		}
 	}
-	if c.Backlog() != 0 {
-		t.Errorf("backlog %d", c.Backlog())
+	if c.backlog() != 0 {
+		t.Errorf("backlog %d", c.backlog())
 	}
+}
+
+// backlog is the number of calls taken but not yet stored.
+func (c *Collector) backlog() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls
 }
 
 func TestFullCollectorIsBusyAndStoresNothing(t *testing.T) {
@@ -194,8 +201,8 @@ func TestRequestsOfManyPeople(t *testing.T) {
 	if twice == 0 || twice == 60 {
 		t.Errorf("of 60 calls that came again %d were stored before", twice)
 	}
-	if c.Backlog() != 0 {
-		t.Errorf("backlog %d", c.Backlog())
+	if c.backlog() != 0 {
+		t.Errorf("backlog %d", c.backlog())
 	}
 }
 
@@ -279,7 +286,7 @@ func TestShutdownDrains(t *testing.T) {
 		go func() { answers <- s.post(t, "/v1/page", visit(fmt.Sprint("m", i))) }()
 	}
 	<-s.entered
-	for s.collector.Backlog() < waiting {
+	for s.collector.backlog() < waiting {
 		time.Sleep(time.Millisecond)
 	}
 	stopped := make(chan struct{})
@@ -303,8 +310,8 @@ func TestShutdownDrains(t *testing.T) {
 	}
 	<-stopped
 	ids := s.messageIDs()
-	if len(ids) < waiting || s.collector.Backlog() != 0 {
-		t.Errorf("stored %v, backlog %d", ids, s.collector.Backlog())
+	if len(ids) < waiting || s.collector.backlog() != 0 {
+		t.Errorf("stored %v, backlog %d", ids, s.collector.backlog())
 	}
 }
 

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,9 +13,8 @@ const outageEvery = 5 * time.Second
 // when it is over. One that comes and goes is not logged more often than one that stays. It is
 // safe for concurrent use.
 type outage struct {
-	log *slog.Logger
-	// message says what cannot be done, over that it can be again.
-	message, over string
+	// fails logs that something cannot be done, over that it can be again.
+	fails, over func(more ...any)
 
 	on atomic.Bool // so that those who meet no trouble need no lock
 
@@ -49,7 +47,7 @@ func (o *outage) say() {
 	if o.failures > 1 {
 		o.last = append(o.last, "times", o.unsaid)
 	}
-	o.log.Error(o.message, o.last...)
+	o.fails(o.last...)
 	o.recent, o.said, o.unsaid = true, true, 0
 	time.AfterFunc(outageEvery, func() {
 		o.mu.Lock()
@@ -69,6 +67,6 @@ func (o *outage) worked() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.on.Swap(false) && o.said {
-		o.log.Info(o.over, "failures", o.failures)
+		o.over("failures", o.failures)
 	}
 }

@@ -16,15 +16,13 @@ import (
 // newOutage is an outage with its log.
 func newOutage() (*outage, *bytes.Buffer) {
 	var log bytes.Buffer
-	return &outage{
-		log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}})),
-		message: "out", over: "back",
-	}, &log
+	to := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	return &outage{fails: func(more ...any) { to.Error("out", more...) }, over: func(more ...any) { to.Info("back", more...) }}, &log
 }
 
 // A trouble is logged when it begins, then in sums, and when it is over.
