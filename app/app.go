@@ -95,6 +95,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 			return nil, fmt.Errorf("destination %s: %w", name, err)
 		}
 		project.LeaveSettling()
+		a.countWarnings(name, project)
 		var d deliver.Destination = project
 		if o.Watch != nil {
 			d = o.Watch(name, d)
@@ -262,6 +263,17 @@ func (a *App) slot(ctx context.Context, s scheduler.Slot, _ int) error {
 	a.log.Info("slot computed", "schedule", s.Key, "slot", s.At, "took", a.now().Sub(began), "computations", len(result.Tallies),
 		"events", result.EventsRead, "profiles", result.Profiles, "entered", moved.entered, "exited", moved.exited, "changed", moved.changed)
 	return nil
+}
+
+// countWarnings counts what is odd in the messages to a destination.
+func (a *App) countWarnings(name string, project *mixpanel.Destination) {
+	if a.metrics == nil {
+		return
+	}
+	for _, warning := range mixpanel.AllWarnings.Names() {
+		a.metrics.Warned(name, warning, 0)
+	}
+	project.OnWarning(func(warning string) { a.metrics.Warned(name, warning, 1) })
 }
 
 // changes are what a run has done to all of its computations.

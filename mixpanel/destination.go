@@ -3,10 +3,8 @@ package mixpanel
 import (
 	"context"
 	"errors"
-	"math/bits"
 	"net/http"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"muster/engine"
@@ -24,7 +22,7 @@ type Destination struct {
 	links    links    // pairs that Mixpanel has acknowledged
 	queued   links    // pairs whose identity events wait in a queue, or have
 	settings Settings // as they were given
-	warned   [len(warningNames)]atomic.Uint64
+	warn     func(name string)
 }
 
 // NewDestination prepares a destination; the error is that of [Settings.Validate]. For
@@ -38,34 +36,22 @@ func NewDestination(s Settings, client *http.Client) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Destination{mapper: mapper, client: c, settle: s.settle(), idMerge: mapper.idMerge, settings: s}, nil
+	return &Destination{mapper: mapper, client: c, settle: s.settle(), idMerge: mapper.idMerge, settings: s, warn: func(string) {}}, nil
 }
 
-// Warned counts the messages with each warning since the start, by the names of
-// [Warnings.Names]. A call that is sent again counts again.
-func (d *Destination) Warned() map[string]uint64 {
-	counts := make(map[string]uint64, len(warningNames))
-	for i, name := range warningNames {
-		counts[name] = d.warned[i].Load()
-	}
-	return counts
-}
+// OnWarning has f told the name of each warning of each message (see [Warnings.Names]); those of a
+// call that is sent again, again. f is called from many goroutines. OnWarning must not be
+// called while Send works.
+func (d *Destination) OnWarning(f func(name string)) { d.warn = f }
 
-func (d *Destination) countWarnings(messages []Message) {
+func (d *Destination) tellWarnings(messages []Message) {
 	for i := range messages {
-		for w := messages[i].Warnings; w != 0; w &= w - 1 {
-			d.warned[bits.TrailingZeros16(uint16(w))].Add(1)
+		if w := messages[i].Warnings; w != 0 {
+			for _, name := range w.Names() {
+				d.warn(name)
+			}
 		}
 	}
-}
-
-// Barrier tells whether c makes two ids one person. Before such a call is sent, everything older
-// of both ids must be acknowledged, and nothing newer of them may be sent until Send has
-// returned. Within one Send that is kept; across concurrent ones it is the caller's part.
-// A pair that was acknowledged before is no barrier any more, and is not sent again.
-func (d *Destination) Barrier(c *event.Call) bool {
-	p, ok := pairOf(c, d.idMerge)
-	return ok && !d.links.known(p)
 }
 
 // Repeatable tells whether sending c twice leaves Mixpanel as sending it once does. It does
@@ -99,7 +85,7 @@ func (d *Destination) Send(ctx context.Context, calls []*event.Call, now time.Ti
 			s.progress[i].worst = rejection(err)
 			continue
 		}
-		d.countWarnings(messages)
+		d.tellWarnings(messages)
 		s.progress[i].open = len(messages)
 		for _, m := range messages {
 			if m.Class == ClassIdentity {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"muster/engine"
 	"muster/event"
 )
@@ -176,7 +178,7 @@ func TestIdentityEventsAreSentOnce(t *testing.T) {
 	)
 	for round := range 3 {
 		for i, c := range calls {
-			if d.Barrier(c) != (round == 0) {
+			if d.Joins(c) != (round == 0) {
 				t.Errorf("round %d: call %d is a barrier: %v", round, i, round != 0)
 			}
 		}
@@ -191,12 +193,12 @@ func TestIdentityEventsAreSentOnce(t *testing.T) {
 	for _, c := range readCalls(t,
 		`{"type":"identify","userId":"u"}`, `{"type":"track","event":"E","userId":"u","anonymousId":"b"}`, `{"type":"alias","userId":"u","previousId":"u"}`,
 	) {
-		if d.Barrier(c) {
+		if d.Joins(c) {
 			t.Errorf("%s is a barrier", c.Type)
 		}
 	}
 	simplified := newDestination(t, Settings{IDMerge: MergeSimplified})
-	if simplified.Barrier(calls[1]) {
+	if simplified.Joins(calls[1]) {
 		t.Error("under simplified id merge an alias is an ordinary event")
 	}
 }
@@ -212,11 +214,11 @@ func TestAnAliasThatFailsIsSentAgain(t *testing.T) {
 	})
 	d := newDestination(t, Settings{BaseURL: s.URL, AliasSettle: new(Duration(0))})
 	calls := readCalls(t, `{"type":"alias","userId":"u","previousId":"a"}`)
-	if got := verdicts(d.Send(t.Context(), calls, testNow)); got != "R" || !d.Barrier(calls[0]) {
+	if got := verdicts(d.Send(t.Context(), calls, testNow)); got != "R" || !d.Joins(calls[0]) {
 		t.Fatal(got)
 	}
 	down = false
-	if got := verdicts(d.Send(t.Context(), calls, testNow)); got != "D" || d.Barrier(calls[0]) {
+	if got := verdicts(d.Send(t.Context(), calls, testNow)); got != "D" || d.Joins(calls[0]) {
 		t.Fatal(got)
 	}
 }
@@ -264,15 +266,15 @@ func TestAliasSettles(t *testing.T) {
 	}
 }
 
-func TestWarningsAreCounted(t *testing.T) {
+func TestWarningsAreTold(t *testing.T) {
 	s := listen(t, good)
 	d := newDestination(t, Settings{BaseURL: s.URL})
 	odd := `{"type":"track","event":"E","properties":{"length":1,"bucket":2,"$ignore":3}}`
+	told := make(map[string]int)
+	d.OnWarning(func(name string) { told[name]++ })
 	d.Send(t.Context(), readCalls(t, odd, odd, `{"type":"track","event":"E"}`), testNow)
-	for name, count := range d.Warned() {
-		if want := map[string]uint64{"reserved_name": 2, "ignored_by_mixpanel": 2}[name]; count != want {
-			t.Errorf("%s: %d, want %d", name, count, want)
-		}
+	if diff := cmp.Diff(map[string]int{"reserved_name": 2, "ignored_by_mixpanel": 2}, told); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 

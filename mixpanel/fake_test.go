@@ -183,7 +183,7 @@ func loop(t *testing.T, d *mixpanel.Destination, calls []*event.Call, batch int)
 		}
 		n := min(batch, len(calls))
 		for i := range n {
-			if d.Barrier(calls[i]) {
+			if d.Joins(calls[i]) {
 				n = max(i, 1)
 				break
 			}

@@ -16,9 +16,12 @@ func (d *Destination) Wants(c *event.Call) bool {
 	return meant && ok && !c.BundledWith(bundledName)
 }
 
-// Joins tells whether c, when it is queued, has to stand in the lanes of both its ids: see
-// Barrier. Of an identify that is so for the first one with its pair, told by Queued: those
-// that follow come after it.
+// Joins tells whether c makes two ids one person, so that it has to stand in the lanes of both when
+// it is queued: everything older of both must be acknowledged before it is sent, and nothing newer
+// of them may be sent until Send has returned. Within one Send that is kept; across concurrent ones
+// it is the caller's part. A pair that was acknowledged before is joined already, and is not sent
+// again. Of an identify only the first one with its pair joins, told by Queued: those that
+// follow come after it.
 func (d *Destination) Joins(c *event.Call) bool {
 	p, ok := pairOf(c, d.idMerge)
 	return ok && !d.links.known(p) && (c.Type == event.Alias || !d.queued.known(p))

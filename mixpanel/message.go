@@ -56,6 +56,9 @@ const (
 	WarnFutureTime                          // a time in the future was replaced by the time of receipt
 )
 
+// AllWarnings is the set of all of them.
+const AllWarnings = WarnFutureTime<<1 - 1
+
 // warningNames are in the order of the constants.
 var warningNames = [...]string{
 	"reserved_name", "ignored_by_mixpanel", "truncated_text", "many_properties",

@@ -71,6 +71,7 @@ type Inspector interface {
 type Metrics struct {
 	registry *prometheus.Registry
 	told     *prometheus.CounterVec
+	warnings *prometheus.CounterVec
 	calls    *prometheus.CounterVec
 	requests *prometheus.CounterVec
 	unshown  prometheus.Counter
@@ -88,6 +89,9 @@ func NewMetrics(inspector Inspector, now func() time.Time) *Metrics {
 		told: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_messages_total", Help: "Messages handed to a destination, by what became of them.",
 		}, []string{"destination", "verdict", "code"}),
+		warnings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_warnings_total", Help: "What was odd in messages that were sent to a destination all the same.",
+		}, []string{"destination", "warning"}),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_calls_total", Help: "Calls received over HTTP, by source and by what became of them.",
 		}, []string{"source", "outcome"}),
@@ -106,7 +110,7 @@ func NewMetrics(inspector Inspector, now func() time.Time) *Metrics {
 			Buckets: []float64{1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600},
 		}, []string{"schedule"}),
 	}
-	m.registry.MustRegister(m.told, m.calls, m.requests, m.unshown, m.slots, m.delays, &snapshots{inspector, now},
+	m.registry.MustRegister(m.told, m.warnings, m.calls, m.requests, m.unshown, m.slots, m.delays, &snapshots{inspector, now},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -119,6 +123,12 @@ func (m *Metrics) Handler() http.Handler {
 // Counted notes messages that a destination has answered for.
 func (m *Metrics) Counted(destination string, verdict engine.Verdict, code string, n int) {
 	m.told.WithLabelValues(destination, verdictName(verdict), code).Add(float64(n))
+}
+
+// Warned notes that n messages to a destination had something odd in them; 0, when it begins,
+// lets them be seen as none.
+func (m *Metrics) Warned(destination, warning string, n int) {
+	m.warnings.WithLabelValues(destination, warning).Add(float64(n))
 }
 
 // Received notes calls that came in over HTTP.

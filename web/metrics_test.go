@@ -45,6 +45,8 @@ func TestMetrics(t *testing.T) {
 	}}, func() time.Time { return present })
 	m.Counted("mp", engine.Rejected, "invalid_time", 4)
 	m.Received("web", "accepted", 9)
+	m.Warned("mp", "future_time", 0)
+	m.Warned("mp", "truncated_text", 2)
 	m.Answered("rate_limited")
 	m.NotShown(12)
 	m.Slot("0 * * * *", 200*time.Millisecond, 3*time.Second)
@@ -74,6 +76,8 @@ func TestMetrics(t *testing.T) {
 		`muster_database_connections{state="max"} 4`,
 		`muster_messages_total{code="invalid_time",destination="mp",verdict="rejected"} 4`,
 		`muster_calls_total{outcome="accepted",source="web"} 9`,
+		`muster_warnings_total{destination="mp",warning="truncated_text"} 2`,
+		`muster_warnings_total{destination="mp",warning="future_time"} 0`,
 		`muster_requests_total{code="rate_limited"} 1`,
 		`muster_debugger_dropped_total 12`,
 		`muster_slot_seconds_count{schedule="0 * * * *"} 1`,
