@@ -33,14 +33,14 @@ var benchmarks = []benchmark{
 		"go run ./bench realtime -definitions 1 -batch 100,1000,5000 -workers 1,2 -events 5000 -history 5000 -profiles 1000", 2, false, saves,
 	},
 	{
-		"definitions", "go run ./bench realtime -definitions 1,2,3 -batch 5000 -workers 2 -events 100000 -history 200000",
-		"go run ./bench realtime -definitions 1,2,3 -batch 500 -workers 2 -events 2000 -history 2000 -profiles 500", 3, false, saves,
+		"definitions", "go run ./bench realtime -definitions 1,2,3 -batch 5000 -workers 2 -events 50000 -history 100000",
+		"go run ./bench realtime -definitions 1,2,3 -batch 500 -workers 2 -events 2000 -history 2000 -profiles 500", 2, false, saves,
 	},
 	{
 		"sustained", "go run ./bench realtime -definitions 1 -batch 5000 -workers 2 -sustain 10m -divide=false",
-		"go run ./bench realtime -definitions 1 -batch 500 -workers 2 -sustain 5s -divide=false -history 5000 -profiles 1000", 12, false, saves,
+		"go run ./bench realtime -definitions 1 -batch 500 -workers 2 -sustain 35s -divide=false -history 5000 -profiles 1000", 11, false, saves,
 	},
-	{"hourly", "go run ./bench hourly -events 1000000,5000000 -steps 3", "go run ./bench hourly -events 10000,30000 -steps 2", 6, false, saves},
+	{"hourly", "go run ./bench hourly -events 1000000,5000000 -steps 3", "go run ./bench hourly -events 10000,30000 -steps 2", 5, false, saves},
 	{"hourly-20m", "go run ./bench hourly -events 20000000 -steps 3", "go run ./bench hourly -events 50000 -steps 2", 25, true, saves},
 	{"constant-20m", "go run ./bench constant", "go run ./bench constant -events 10000,30000 -steps 2", 10, true, saves},
 	{"backfill", "go run ./bench backfill -events 5000000", "go run ./bench backfill -events 20000", 2, false, saves},
@@ -51,7 +51,7 @@ var benchmarks = []benchmark{
 	{"idle", "go run ./bench idle", "go run ./bench idle -events 2000 -for 1s", 2, false, saves},
 	{"mapper", "go run ./bench mapper", "go run ./bench mapper -for 10ms", 1, false, saves},
 	{"deliver", "go run ./bench deliver", "go run ./bench deliver -messages 5000 -sample 5000 -standing 5000", 4, false, saves},
-	{"http-batch", "go run ./bench/load -batch 100 -connections 64", "go run ./bench/load -batch 100 -connections 8 -events 2000 -users 500", 2, false, saves},
+	{"http-batch", "go run ./bench/load -batch 100 -connections 64", "go run ./bench/load -batch 100 -connections 8 -events 2000 -users 500", 1, false, saves},
 	{"http-single", "go run ./bench/load -single -rate 1000", "go run ./bench/load -single -rate 100 -events 300 -users 500", 1, false, saves},
 	{"demo", "go run ./cmd/muster demo", "go run ./cmd/muster demo", 1, false, reader{says: demoSays}},
 	{

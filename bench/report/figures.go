@@ -51,6 +51,8 @@ func amount(v float64, unit string) string {
 	switch {
 	case unit == "ms" && v >= 1000:
 		return number(v/1000) + " s"
+	case unit == "s" && v != 0 && v < 0.1:
+		return number(v*1000) + " ms"
 	case strings.HasPrefix(unit, "% "):
 		return number(v) + " " + unit
 	case counted(unit):

@@ -71,7 +71,7 @@ func readme(old []byte, kept map[string]*saved) ([]byte, error) {
 func (f *figures) fill(text string) ([]byte, error) {
 	t, err := template.New("page").Option("missingkey=error").Funcs(template.FuncMap{
 		"has": f.has, "line": f.line, "lines": f.lines, "row": f.row, "rows": f.rows, "cell": f.cell, "list": func(names ...string) []string { return names },
-		"stamp": f.stamp, "command": f.command, "mark": f.mark, "spent": f.spent, "machines": f.machines, "days": f.days, "missing": f.missing, "graph": f.graph, "notes": f.notes,
+		"stamp": f.stamp, "command": f.command, "mark": f.mark, "spent": f.spent, "heap": f.heap, "machines": f.machines, "days": f.days, "missing": f.missing, "graph": f.graph, "notes": f.notes,
 		"value": value, "each": each, "against": against, "times": times, "baseline": baseline, "number": number, "exact": exact,
 		"sum": func(a, b float64) float64 { return a + b }, "div": func(a, b float64) float64 { return a / b },
 	}).Parse(text)
@@ -284,11 +284,33 @@ func (f *figures) spent(name, in string, parts int) (string, error) {
 		})
 		var most []string
 		for _, part := range all[:min(parts, len(all))] {
-			most = append(most, fmt.Sprintf("%s %.0f %%", part.Name, 100*part.Share))
+			most = append(most, fmt.Sprintf("%s %.0f %%", shortened(part.Name), 100*part.Share))
 		}
 		return strings.Join(most, ", "), nil
 	}
 	return "", nil
+}
+
+// shortened is the name of statements that are sent together, without most of them.
+func shortened(name string) string {
+	const shown = 3
+	if parts := strings.Split(name, ", "); len(parts) > shown {
+		return strings.Join(parts[:shown], ", ") + " and others"
+	}
+	return name
+}
+
+// heap is what something takes without its indexes, which is said in the line below it.
+func (f *figures) heap(name, measure string) (string, error) {
+	s, err := f.get(name)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(s.Lines, func(l result.Line) bool { return l.Measure == measure })
+	if i < 0 || i+1 >= len(s.Lines) || strings.TrimSpace(s.Lines[i+1].Measure) != "without indexes" {
+		return "", fmt.Errorf("%s does not say what %q takes without indexes", name, measure)
+	}
+	return each(s.Lines[i+1]), nil
 }
 
 // machines are those of the results, with the versions that ran on each.
