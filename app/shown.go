@@ -37,21 +37,12 @@ func beginning(c *event.Call) string {
 			b = append(b, value[:min(len(value), maxShown)]...)
 		}
 	}
-	text("type", string(c.Type))
-	text("messageId", c.MessageID)
-	text("userId", c.UserID)
-	text("anonymousId", c.AnonymousID)
-	text("previousId", c.PreviousID)
-	text("groupId", c.GroupID)
-	text("event", c.Event)
-	text("name", c.Name)
-	text("category", c.Category)
-	text("channel", c.Channel)
-	text("timestamp", c.Timestamp.UTC().Format(time.RFC3339Nano))
-	object("traits", c.Traits)
-	object("properties", c.Properties)
-	object("context", c.Context)
-	object("integrations", c.Integrations)
+	instant := func(name string, at time.Time) {
+		if name == "timestamp" { // the others are for the way here
+			text(name, at.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	c.Fields(text, instant, object)
 	b[0] = '{' // in the place of the first comma
 	if len(b) < maxShown {
 		b = append(b, '}')

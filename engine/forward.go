@@ -111,24 +111,7 @@ func CallJSON(c *event.Call) []byte {
 			b = append(at.UTC().AppendFormat(b, time.RFC3339Nano), '"')
 		}
 	}
-	text("type", string(c.Type))
-	text("messageId", c.MessageID)
-	text("userId", c.UserID)
-	text("anonymousId", c.AnonymousID)
-	text("previousId", c.PreviousID)
-	text("groupId", c.GroupID)
-	text("event", c.Event)
-	text("name", c.Name)
-	text("category", c.Category)
-	text("channel", c.Channel)
-	instant("timestamp", c.Timestamp)
-	instant("originalTimestamp", c.OriginalTimestamp)
-	instant("sentAt", c.SentAt)
-	instant("receivedAt", c.ReceivedAt)
-	object("properties", c.Properties)
-	object("traits", c.Traits)
-	object("context", c.Context)
-	object("integrations", c.Integrations)
+	c.Fields(text, instant, object)
 	b[0] = '{' // in the place of the first comma
 	return append(b, '}')
 }

@@ -94,3 +94,26 @@ func (c *Call) EventName() string {
 	}
 	return ""
 }
+
+// Fields goes through what the call says, by the names of Segment's JSON: its ids first, its
+// objects last. Metadata, which is for the way of the call and not part of it, is left out.
+func (c *Call) Fields(text func(name, value string), instant func(name string, at time.Time), object func(name string, value jsontext.Value)) {
+	text("type", string(c.Type))
+	text("messageId", c.MessageID)
+	text("userId", c.UserID)
+	text("anonymousId", c.AnonymousID)
+	text("previousId", c.PreviousID)
+	text("groupId", c.GroupID)
+	text("event", c.Event)
+	text("name", c.Name)
+	text("category", c.Category)
+	text("channel", c.Channel)
+	instant("timestamp", c.Timestamp)
+	instant("originalTimestamp", c.OriginalTimestamp)
+	instant("sentAt", c.SentAt)
+	instant("receivedAt", c.ReceivedAt)
+	object("properties", c.Properties)
+	object("traits", c.Traits)
+	object("context", c.Context)
+	object("integrations", c.Integrations)
+}
