@@ -35,8 +35,6 @@ type timeline struct {
 	sent []scenario.Sent
 }
 
-const timelineDestination = "mixpanel"
-
 func openTimeline(ctx context.Context, dsn string, setup scenario.Setup, drop func() error) (_ *timeline, err error) {
 	t := &timeline{now: setup.Start, drop: drop}
 	defer func() {
@@ -51,7 +49,7 @@ func openTimeline(ctx context.Context, dsn string, setup scenario.Setup, drop fu
 	if t.store, err = store.Open(ctx, dsn); err != nil {
 		return nil, err
 	}
-	destinations := map[string]mixpanel.Settings{timelineDestination: {
+	destinations := map[string]mixpanel.Settings{scenario.Destination: {
 		Token: mixpaneltest.DefaultToken, BaseURL: t.fake.URL(),
 		AliasWhenKnown: new(false), // the clock stands, and only what is computed is looked at
 	}}
@@ -80,14 +78,6 @@ func (t *timeline) SetNow(now time.Time) {
 // Define implements scenario.System. The backfill is left to Settle: what comes in at the
 // instant of the definition belongs to the slot of that instant.
 func (t *timeline) Define(ctx context.Context, definitions []engine.Definition) ([]*engine.DefinitionError, error) {
-	for i := range definitions {
-		if len(definitions[i].Connections) == 0 {
-			definitions[i].Connections = []engine.ConnectionDefinition{{Destination: timelineDestination}}
-		}
-		for j := range definitions[i].Connections {
-			definitions[i].Connections[j].Destination = timelineDestination
-		}
-	}
 	return t.app.Define(ctx, definitions)
 }
 

@@ -70,19 +70,6 @@ func Text(s string) Value { return Value{kind: KindString, text: s} }
 // List is an array. It keeps vs.
 func List(vs []Value) Value { return Value{kind: KindArray, rest: &remainder{elems: vs}} }
 
-// Object is a JSON object.
-func Object(members map[string]Value) Value {
-	r := &remainder{}
-	for key := range members {
-		r.keys = append(r.keys, key)
-	}
-	slices.Sort(r.keys)
-	for _, key := range r.keys {
-		r.elems = append(r.elems, members[key])
-	}
-	return Value{kind: KindObject, rest: r}
-}
-
 // object makes an object of keys in any order; of equal keys the first one counts.
 func object(keys []string, elems []Value) Value {
 	r := &remainder{keys: keys, elems: elems}

@@ -57,8 +57,8 @@ func startDatabase(ctx context.Context, o pgserver.Options, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	if server.Private() {
-		log.Info("using a private PostgreSQL", "folder", server.Dir(), "version", server.Version(), "psql", server.Psql())
+	if server.Private() && server.Done() == nil { // of its own it has told already
+		log.Info("using the private PostgreSQL of another process", "dir", server.Dir(), "version", server.Version(), "psql", server.Psql())
 	}
 	applied, err := migrations.Up(ctx, server.DSN())
 	if err != nil {

@@ -158,7 +158,7 @@ func TestKill(t *testing.T) {
 		t.Errorf("the second import says %+v", summary)
 	}
 
-	match := psqlAddress.FindStringSubmatch(server.err.attribute("using a private PostgreSQL", "psql"))
+	match := psqlAddress.FindStringSubmatch(server.err.attribute("started a private PostgreSQL", "psql"))
 	if match == nil {
 		t.Fatal("muster serve does not say where its PostgreSQL is")
 	}

@@ -88,7 +88,9 @@ worth, and tells Mixpanel about every change.
 Start with:  muster demo     a real shop's log, from calls to Mixpanel, on this machine
              muster serve    the real thing, configured by muster.yaml`,
 		SilenceErrors: true, SilenceUsage: true,
+		Version: buildInfo().Version,
 	}
+	root.SetVersionTemplate("muster {{.Version}}\n")
 	root.SetIn(env.in)
 	root.SetOut(env.out)
 	root.SetErr(env.err)
