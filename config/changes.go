@@ -172,6 +172,14 @@ func identityChanges(before, after jsontext.Value) ([]FieldChange, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A type that is not named has the limit of all others.
+	for _, pair := range [][2]map[string]string{{was, is}, {is, was}} {
+		for field := range pair[0] {
+			if _, named := pair[1][field]; !named && strings.HasPrefix(field, "limits.") {
+				pair[1][field] = pair[1]["limits."+identity.AnyType]
+			}
+		}
+	}
 	return differences(was, is), nil
 }
 

@@ -56,6 +56,7 @@ type Config struct {
 	Audiences    []Computation `yaml:"audiences"`
 	Traits       []Computation `yaml:"traits"`
 
+	keep      []string          // destinations that may be without secrets, because the database has noted theirs
 	known     []string          // destinations that stand in no file, see LoadDefinitions
 	places    map[string]Place  // of queries, by key
 	said      map[string]bool   // the fields that stand at the top of a file

@@ -5,9 +5,11 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/goccy/go-yaml"
 
 	"muster/engine"
@@ -70,9 +72,9 @@ type ExportFile struct {
 	Audiences    []exported            `yaml:"audiences,omitempty"`
 	Traits       []exported            `yaml:"traits,omitempty"`
 
-	// Variables are those that have to be set to what the secrets are before the file is
-	// read, because they stood in a file in clear.
-	Variables []string `yaml:"-"`
+	// Keeping are the destinations that are written without their secrets, because some of
+	// these stood in a file in clear: applied, they keep what they have.
+	Keeping []string `yaml:"-"`
 }
 
 // Text is the file as LoadDefinitions reads it back.
@@ -94,8 +96,8 @@ func Export(definitions []engine.Definition) *ExportFile {
 	return &file
 }
 
-// ExportKept writes sources, identity rules and destinations as the parts of a file. A secret
-// is written as the variable that has it, or a new one.
+// ExportKept writes sources, identity rules and destinations as the parts of a file. Secrets
+// are written as the variables that have them, if all do.
 func ExportKept(k *store.Kept) (*ExportFile, error) {
 	var file ExportFile
 	for _, s := range k.Sources {
@@ -123,27 +125,26 @@ func ExportKept(k *store.Kept) (*ExportFile, error) {
 
 func (f *ExportFile) addDestination(name string, kept store.ConfiguredDestination) error {
 	e := exportedDestination{Name: name}
-	s := stored{Secrets: map[string]storedSecret{"token": {}}} // if nothing is known, it has one
+	var s stored
 	var err error
 	if kept.Settings != nil {
 		if s, err = readStored(kept.Settings); err != nil {
 			return err
 		}
 	}
-	for _, setting := range slices.Sorted(maps.Keys(s.Secrets)) {
-		variable := s.Secrets[setting].Variable
-		if variable == "" {
-			variable = variableFor(name, setting)
-			f.Variables = append(f.Variables, variable)
+	if inClear(s.Secrets) {
+		f.Keeping = append(f.Keeping, name)
+	} else {
+		for _, setting := range slices.Sorted(maps.Keys(s.Secrets)) {
+			e.Settings = append(e.Settings, yaml.MapItem{Key: setting, Value: "${" + s.Secrets[setting].Variable + "}"})
 		}
-		e.Settings = append(e.Settings, yaml.MapItem{Key: setting, Value: "${" + variable + "}"})
 	}
 	for _, setting := range slices.Sorted(maps.Keys(s.Settings)) {
-		var value any
-		if err := json.Unmarshal(s.Settings[setting], &value); err != nil {
-			return err
+		value, err := plain(s.Settings[setting])
+		if err != nil {
+			return fmt.Errorf("%s: %w", setting, err)
 		}
-		e.Settings = append(e.Settings, yaml.MapItem{Key: setting, Value: plain(value)})
+		e.Settings = append(e.Settings, yaml.MapItem{Key: setting, Value: value})
 	}
 	e.Sources, e.DeviceSources = s.Sources, s.DeviceSources
 	if s.Delivery != nil {
@@ -153,32 +154,36 @@ func (f *ExportFile) addDestination(name string, kept store.ConfiguredDestinatio
 	return nil
 }
 
-// plain is a value of JSON as it is written in YAML.
-func plain(value any) any {
-	switch v := value.(type) {
-	case string:
-		return literal(v)
-	case []any:
-		for i := range v {
-			v[i] = plain(v[i])
+// plain is a value of JSON as it is written in YAML. Numbers of settings are whole.
+func plain(value jsontext.Value) (any, error) {
+	switch value.Kind() {
+	case '"':
+		var text string
+		err := json.Unmarshal(value, &text)
+		return literal(text), err
+	case '0':
+		return strconv.ParseInt(string(value), 10, 64)
+	case '[':
+		var list []string
+		err := json.Unmarshal(value, &list)
+		for i := range list {
+			list[i] = literal(list[i])
 		}
-	case float64:
-		if v == float64(int64(v)) {
-			return int64(v)
-		}
+		return list, err
 	}
-	return value
+	var other any
+	err := json.Unmarshal(value, &other)
+	return other, err
 }
 
-// variableFor names a variable for a secret of a destination.
-func variableFor(destination, setting string) string {
-	name := []byte(strings.ToUpper(destination + "_" + setting))
-	for i, c := range name {
-		if (c < 'A' || c > 'Z') && (c < '0' || c > '9' || i == 0) {
-			name[i] = '_'
+// inClear tells whether some secret is in no variable, or none is known.
+func inClear(secrets map[string]storedSecret) bool {
+	for _, s := range secrets {
+		if s.Variable == "" {
+			return true
 		}
 	}
-	return string(name)
+	return len(secrets) == 0
 }
 
 func exportedFrom(def engine.Definition) exported {

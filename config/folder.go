@@ -17,8 +17,8 @@ import (
 // LoadDefinitions reads a file, or all files of a folder and the folders in it that end in
 // .yaml or .yml. Together they are one configuration: lists add up, and any other field
 // stands in one of them. Where none names destinations, those given are the ones that
-// connections may name, and that a computation without connections is told to; nothing is
-// known of their settings.
+// connections may name, and that a computation without connections is told to. Those given may
+// stand without a token: they keep their secrets.
 func LoadDefinitions(path string, getenv func(string) (string, bool), destinations []string) (*Config, error) {
 	documents, err := readAll(path, getenv)
 	if err != nil {
@@ -92,7 +92,7 @@ type origin struct {
 // merge makes one configuration of several files.
 func merge(documents []*document, destinations []string) (*Config, error) {
 	origins := make(map[string]origin)
-	c := &Config{said: make(map[string]bool), origins: origins}
+	c := &Config{said: make(map[string]bool), origins: origins, keep: destinations}
 	into := reflect.ValueOf(c).Elem()
 	var faults []error
 	for _, d := range documents {

@@ -125,6 +125,43 @@ audiences:
 	}
 }
 
+// The characters of a query are found where they are, however it is written.
+func TestPlacesOfBlocks(t *testing.T) {
+	for name, c := range map[string]struct{ query, want, line string }{
+		"literal":          {"|\n      event('Seen').count() >= 1\n      AND event('Seen').cuont() >= 1\n", "5:25", "AND event('Seen').cuont() >= 1\n"},
+		"strip":            {"|-\n      event('Seen').cuont() >= 1", "4:21", "event('Seen').cuont() >= 1\n"},
+		"folded":           {">\n      event('Seen').count() >= 1\n      AND event('Seen').cuont() >= 1\n", "5:25", "AND event('Seen').cuont() >= 1\n"},
+		"folded, more":     {">\n      event('Seen').count() >= 1\n        AND\n\n      event('Seen').cuont() >= 1\n", "7:21", "event('Seen').cuont() >= 1\n"},
+		"indented by 9":    {"|2\n         event('Seen').count() >= 1\n         AND event('Seen').cuont() >= 1\n", "5:28", "AND event('Seen').cuont() >= 1\n"},
+		"after a comment":  {"| # who\n      event('Seen').cuont() >= 1\n", "4:21", "event('Seen').cuont() >= 1\n"},
+		"tabs":             {"|\n      event('Seen').count() >= 1\n      AND\tevent('Seen')\t.cuont() >= 1\n", "5:26", "AND\tevent('Seen')\t.cuont() >= 1\n    " + "   \t             \t ^"},
+		"not ASCII":        {"|\n      event('Größe 家 🎈').cuont() >= 1\n", "4:26", "event('Größe 家 🎈').cuont() >= 1\n    " + strings.Repeat(" ", 19) + "^"},
+		"empty lines":      {"|\n\n      event('Seen').count() >= 1\n\n      AND event('Seen').cuont() >= 1\n", "7:25", "AND event('Seen').cuont() >= 1\n"},
+		"the end is early": {"|\n      event('Seen').count() >=\n", "4:31", "event('Seen').count() >=\n"},
+		"plain lines":      {"event('Seen').count() >= 1\n      AND event('Seen').cuont() >= 1\n", "4:25", "AND event('Seen').cuont() >= 1\n"},
+		"quoted lines":     {"'event(''Seen'').count() >= 1\n      AND event(''Seen'').cuont() >= 1'\n", "4:27", "AND event(''Seen'').cuont() >= 1\n"},
+		"double quoted":    {"\"event('Seen').cuont() >= 1\"\n", "3:27", "event('Seen').cuont() >= 1\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, ends := range []string{"\n", "\r\n"} {
+				text := strings.ReplaceAll("audiences:\n  - name: A\n    query: "+c.query+"\n    description: a secret\n", "\n", ends)
+				conf, err := config.ParseDefinitions("a.yaml", []byte(text), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, found := query.Compile(conf.Definitions()[0].Query, query.CheckOptions{Purpose: query.Audience})
+				if len(found) == 0 {
+					t.Fatal("nothing is found")
+				}
+				shown := conf.Place("a").Render("a", found)
+				if !strings.Contains(shown, "a.yaml:"+c.want+": a: ") && c.want != "" || !strings.Contains(shown, c.line) || !strings.Contains(shown, "^") || strings.Contains(shown, "secret") {
+					t.Errorf("%q: shown as\n%s\nwant %s and\n%s", ends, shown, c.want, c.line)
+				}
+			}
+		})
+	}
+}
+
 // What is exported reads back the same, whatever is in it.
 func TestExport(t *testing.T) {
 	defs := []engine.Definition{

@@ -79,7 +79,7 @@ func (d *document) align(value string, line, column int, quote rune) []mark {
 		}
 		marks = append(marks, mark{offset: offset, line: at.line, column: at.column + 1})
 		switch {
-		case space && at.char() == c:
+		case space && c != '\n' && at.char() == c:
 			at.column++
 		case space: // a line was folded, or ends here
 		case c == '\'' && quote == c && at.char() == c:

@@ -80,8 +80,9 @@ func (c *Config) WithoutSources() *Config {
 }
 
 // Stored is what the configuration says of sources, identity rules and destinations, as the
-// database keeps it: without secrets.
-func (c *Config) Stored() (store.Configuration, error) {
+// database keeps it: without secrets. A destination without a token keeps all secrets that k
+// has of it.
+func (c *Config) Stored(k *store.Kept) (store.Configuration, error) {
 	var s store.Configuration
 	if c.Says("sources") {
 		s.Sources = make([]store.ConfiguredSource, 0, len(c.Sources))
@@ -102,7 +103,15 @@ func (c *Config) Stored() (store.Configuration, error) {
 	s.Destinations = make(map[string]store.ConfiguredDestination, len(c.Destinations))
 	settings := c.MixpanelSettings()
 	for i, d := range c.Destinations {
-		text, err := json.Marshal(c.storedDestination(i), json.Deterministic(true))
+		doc := c.storedDestination(i)
+		if before := k.Destinations[d.Name].Settings; d.Settings.Token == "" && before != nil {
+			old, err := readStored(before)
+			if err != nil {
+				return s, fmt.Errorf("read the settings of destination %s: %w", d.Name, err)
+			}
+			doc.Secrets = old.Secrets
+		}
+		text, err := json.Marshal(doc, json.Deterministic(true))
 		if err != nil {
 			return s, fmt.Errorf("write the settings of destination %s: %w", d.Name, err)
 		}
@@ -121,8 +130,8 @@ func (c *Config) storedDestination(i int) stored {
 			s.Delivery.GiveUpAfter = d.Delivery.GiveUpAfter.String()
 		}
 	}
-	text, _ := json.Marshal(d.Settings)   // it has nothing that could fail,
-	_ = json.Unmarshal(text, &s.Settings) // nor has what it becomes
+	text, _ := json.Marshal(d.Settings, json.OmitZeroStructFields(true)) // it has nothing that could fail,
+	_ = json.Unmarshal(text, &s.Settings)                                // nor has what it becomes
 	for setting := range secretSettings {
 		delete(s.Settings, setting)
 		if secret := secretOf(&d.Settings, setting).Reveal(); secret != "" {
@@ -198,6 +207,9 @@ func (c *Config) runningDestination(name string, kept store.ConfiguredDestinatio
 		}
 		*secretOf(&d.Settings, setting) = mixpanel.Secret(secret)
 	}
+	if err := d.Settings.Validate(); err != nil {
+		return nil, []error{fault("%w", err)}
+	}
 	return d, faults
 }
 
@@ -255,6 +267,10 @@ func (c *Config) CheckSources(known []store.KeptSource) error {
 	for _, s := range c.Sources {
 		is[s.Name] = true
 	}
+	have := "there is none yet"
+	if len(is) > 0 {
+		have = "there are " + strings.Join(slices.Sorted(maps.Keys(is)), ", ")
+	}
 	var found []error
 	for i, d := range c.Destinations {
 		for _, list := range []struct {
@@ -264,7 +280,7 @@ func (c *Config) CheckSources(known []store.KeptSource) error {
 			for n, source := range list.names {
 				if !is[source] {
 					found = append(found, c.locate(fault{fmt.Sprintf("destinations[%d].%s[%d]", i, list.field, n), fmt.Errorf(
-						"there is no source %q %s; correct the name, add it to sources, or make it with muster source create %[1]s", source, list.what)}))
+						"there is no source %q %s (%s); correct the name, add it to sources, or make it with muster source create %[1]s", source, list.what, have)}))
 				}
 			}
 		}

@@ -128,6 +128,12 @@ func (c *Config) destinationFaults(f *faults) {
 		if n := d.Delivery.GiveUpAttempts; n < 0 {
 			f.add(place+".delivery.give_up_attempts", "is %d; use 1 or more, or leave it out for %d", n, deliver.DefaultGiveUpAttempts)
 		}
+		if d.Settings.Token == "" && slices.Contains(c.keep, d.Name) {
+			d.Settings.Token = "kept"
+			if d.Settings.ServiceAccountUsername != "" {
+				d.Settings.ServiceAccountSecret = "kept"
+			}
+		}
 		found := each(d.Settings.Validate())
 		if len(d.DeviceSources) > 0 {
 			found = append(found, each(d.Settings.ValidateForBrowsers())...)

@@ -16,7 +16,7 @@ func changesOf(c *config.Config, kept *store.Kept) (stored store.Configuration, 
 	if err = c.CheckSources(kept.Sources); err != nil {
 		return stored, nil, false, err
 	}
-	if stored, err = c.Stored(); err != nil {
+	if stored, err = c.Stored(kept); err != nil {
 		return stored, nil, false, err
 	}
 	changes, rewrites, err = config.Changes(kept, stored)

@@ -26,9 +26,10 @@ traits/KEY.yaml. Muster apply takes them back without a change. Files that are t
 already are written anew.
 
 Secrets are not stored, so they are not written. The write key of a source is left out, which
-keeps the one that it has. A secret of a destination is written as the variable of the
-environment that has it; where it stood in a file in clear, as a new one, which is named and
-has to be set before the file is applied.`,
+keeps the one that it has. The secrets of a destination are written as the variables of the
+environment that have them. Where one stood in a file in clear all are left out, and that
+is said: a destination without a token keeps its secrets. In another database, sources
+need a key (muster source rotate) and such a destination its secrets.`,
 		Example: `  muster export > definitions.yaml
   muster export definitions/`,
 		Args: atMostOne,
@@ -62,8 +63,9 @@ has to be set before the file is applied.`,
 					}
 					fmt.Fprintf(env.err, "%d definitions written to %s, with sources, identity rules and destinations\n", len(definitions), args[0])
 				}
-				if len(file.Variables) > 0 {
-					fmt.Fprintf(env.err, "Before it is applied, set to the secrets of the destinations: %s\n", strings.Join(file.Variables, ", "))
+				if len(file.Keeping) > 0 {
+					fmt.Fprintf(env.err, "Without their secrets, which stood in a file in clear: %s. Applied here they keep them; elsewhere give them as ${NAME}.\n",
+						strings.Join(file.Keeping, ", "))
 				}
 				return nil
 			})
