@@ -68,7 +68,7 @@ func TestDiskFull(t *testing.T) {
 		ended = code == 0
 		return ended || code == http.StatusServiceUnavailable && (strings.Contains(text, "could not be stored") || strings.Contains(text, "does not answer"))
 	})
-	t.Logf("muster has ended: %t; errors in the log: %v", ended, w.log.errors())
+	t.Logf("muster has ended: %t; errors in the log: %v", ended, w.errors())
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"muster/internal/pgtest"
+	"muster/tests/served"
 )
 
 // empty is an empty configuration.
@@ -31,7 +32,7 @@ func TestMigrationInterrupted(t *testing.T) {
 	dsn := pgtest.Empty(t)
 	env := []string{"DATABASE_URL=" + dsn}
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	config := empty(t)
+	config, program := empty(t), served.Program(t)
 	killed, repaired := 0, 0
 	for range 8 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(20+r.IntN(250))*time.Millisecond)

@@ -17,7 +17,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,24 +42,7 @@ traits:
 `, writeKey, mixpaneltest.DefaultToken, mixpanel)
 }
 
-// program is the path of muster, which is built once.
-var program string
-
-func TestMain(m *testing.M) {
-	dir, err := served.TempDir()
-	if err == nil {
-		program, err = served.Build(context.Background(), dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := os.RemoveAll(dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { served.Main(m) }
 
 // world is a muster with its surroundings.
 type world struct {
@@ -70,7 +52,7 @@ type world struct {
 	database string // its address, not over the wire
 	wire     *wire  // nil: muster is connected directly
 	dir      string
-	log      lines
+	log      served.Lines
 }
 
 // options say what a world is like.
@@ -98,7 +80,7 @@ func newWorld(t *testing.T, o options) *world {
 		w.dir = o.private
 	}
 	var err error
-	w.muster, err = served.New(served.Options{Program: program, Dir: w.dir, Config: configuration(w.fake.URL()), Log: &w.log, Env: env})
+	w.muster, err = served.New(served.Options{Program: served.Program(t), Dir: w.dir, Config: configuration(w.fake.URL()), Log: &w.log, Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +89,7 @@ func newWorld(t *testing.T, o options) *world {
 			_ = w.muster.Kill() // only when the test has failed already
 		}
 		if t.Failed() {
-			t.Logf("the log ends with\n%s", w.log.tail())
+			t.Logf("the log ends with\n%s", w.log.Tail(15))
 		}
 	})
 	w.start()
@@ -198,7 +180,7 @@ func (w *world) command(env []string, args ...string) (int, string) {
 
 func runMuster(t *testing.T, env []string, args ...string) (int, string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd := exec.CommandContext(t.Context(), served.Program(t), args...)
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
@@ -299,33 +281,10 @@ func each(t *testing.T, conn *pgx.Conn, statement string, take func(string, int)
 	}
 }
 
-// lines keeps a log.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *lines) tail() string {
-	all := strings.Split(strings.TrimSpace(l.String()), "\n")
-	return strings.Join(all[max(0, len(all)-15):], "\n")
-}
-
 // errors counts the lines of the level ERROR by their message.
-func (l *lines) errors() map[string]int {
+func (w *world) errors() map[string]int {
 	found := make(map[string]int)
-	for line := range strings.Lines(l.String()) {
+	for line := range strings.Lines(w.log.String()) {
 		var entry struct{ Level, Msg string }
 		if json.Unmarshal([]byte(line), &entry) == nil && entry.Level == "ERROR" {
 			found[entry.Msg]++

@@ -203,7 +203,7 @@ func TestSmuggling(t *testing.T) {
 	if a := h.ask("GET", "/readyz", ""); a.status != http.StatusOK {
 		t.Error(a)
 	}
-	if bad := h.log.complaints(); len(bad) > 0 {
+	if bad := complaints(&h.log); len(bad) > 0 {
 		t.Errorf("%d complaints in the log, the first:\n%s", len(bad), bad[0])
 	}
 }

@@ -5,7 +5,6 @@
 package hostile_test
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -59,13 +57,9 @@ func TestHostileRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	program, err := served.Build(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := &lines{}
+	log := &served.Lines{}
 	muster, err := served.New(served.Options{
-		Program: program, Dir: dir, Config: configuration, Log: log,
+		Program: served.Program(t), Dir: dir, Config: configuration, Log: log,
 		Env: []string{"GOGC=50"}, // so that the heap is close to what is in use
 	})
 	if err != nil {
@@ -102,7 +96,7 @@ func TestHostileRequests(t *testing.T) {
 	if err := muster.Terminate(); err != nil {
 		t.Error(err)
 	}
-	if bad := log.complaints(); len(bad) > 0 {
+	if bad := complaints(log); len(bad) > 0 {
 		t.Errorf("%d complaints in the log, the first:\n%s", len(bad), bad[0])
 	}
 	if len(crowd.codes) < 20 {
@@ -185,23 +179,9 @@ func checkStored(t *testing.T, database string, healthy map[string]bool) {
 	}
 }
 
-// lines keeps a log.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
 // complaints are the lines that a healthy process does not write.
-func (l *lines) complaints() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.DeleteFunc(strings.Split(l.text.String(), "\n"), func(line string) bool {
+func complaints(log *served.Lines) []string {
+	return slices.DeleteFunc(strings.Split(log.String(), "\n"), func(line string) bool {
 		return !strings.Contains(line, "panic") && !strings.Contains(line, `"level":"ERROR"`)
 	})
 }

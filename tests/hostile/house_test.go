@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,25 +20,7 @@ import (
 	"muster/tests/served"
 )
 
-// built is the program, built once for all tests of the package.
-var built = sync.OnceValues(func() (string, error) {
-	dir, err := served.TempDir()
-	if err != nil {
-		return "", err
-	}
-	builtIn = dir
-	return served.Build(context.Background(), dir)
-})
-
-var builtIn string // folder of the program
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if builtIn != "" {
-		_ = os.RemoveAll(builtIn) // a temporary folder
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { served.Main(m) }
 
 // The secrets of a house. None is shorter than what could stand somewhere by chance.
 const (
@@ -58,7 +39,7 @@ type house struct {
 	fake        *mixpaneltest.Server
 	dir         string
 	dsn         string // of muster, with a password
-	log         lines
+	log         served.Lines
 	read, write string // tokens
 	web         *http.Client
 }
@@ -67,10 +48,6 @@ func newHouse(t *testing.T) *house {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts processes")
-	}
-	program, err := built()
-	if err != nil {
-		t.Fatal(err)
 	}
 	// Each destination is a project of its own: what two of them do at the same time is no fault.
 	fake := mixpaneltest.Start(t, mixpaneltest.Options{Projects: []mixpaneltest.Project{
@@ -88,7 +65,7 @@ func newHouse(t *testing.T) *house {
 	}}
 	h.dsn = fmt.Sprintf("postgres://%s:%s@/%s?host=%s&port=%d", c.User, housePassword, c.Database, c.Host, c.Port)
 	h.muster, err = served.New(served.Options{
-		Program: program, Dir: h.dir, Log: &h.log, Args: []string{"--verbose"}, Env: []string{"DATABASE_URL=" + h.dsn},
+		Program: served.Program(t), Dir: h.dir, Log: &h.log, Args: []string{"--verbose"}, Env: []string{"DATABASE_URL=" + h.dsn},
 		Config: fmt.Sprintf(`
 api: {rate: 1000000}
 sources:
@@ -122,13 +99,9 @@ audiences:
 // command runs a command of muster on the house's database.
 func (h *house) command(args ...string) (code int, out, all string) {
 	h.Helper()
-	program, err := built()
-	if err != nil {
-		h.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(h.Context(), 15*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, append(args, "--config", filepath.Join(h.dir, "muster.yaml"))...)
+	cmd := exec.CommandContext(ctx, served.Program(h), append(args, "--config", filepath.Join(h.dir, "muster.yaml"))...)
 	cmd.Env = append(os.Environ(), "DATABASE_URL="+h.dsn)
 	cmd.Dir = h.dir
 	var stdout, stderr bytes.Buffer
@@ -202,10 +175,4 @@ func (h *house) wait(what string, holds func() bool) {
 			h.Fatalf("waited in vain: %s", what)
 		}
 	}
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

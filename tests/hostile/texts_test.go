@@ -71,7 +71,7 @@ func TestHostileTexts(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_tables WHERE schemaname = 'muster' AND tablename IN ('events', 'profiles', 'computations')`).Scan(&tables); err != nil || tables != 3 {
 		t.Errorf("%d tables are left (%v)", tables, err)
 	}
-	bad := slices.DeleteFunc(h.log.complaints(), func(line string) bool { return strings.Contains(line, `"destination halted","destination":"wrong"`) })
+	bad := slices.DeleteFunc(complaints(&h.log), func(line string) bool { return strings.Contains(line, `"destination halted","destination":"wrong"`) })
 	if len(bad) > 0 {
 		t.Errorf("%d complaints in the log, the first:\n%s", len(bad), bad[0])
 	}
