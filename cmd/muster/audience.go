@@ -62,6 +62,7 @@ func newComputationList(env *environment, k kind) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List " + k.plural + " with their state and size", Args: exactly(0, "nothing"),
+		Example: "  muster " + string(k.Purpose) + " list\n  muster " + string(k.Purpose) + " list -o csv",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				lines, err := s.Computations(cmd.Context(), string(k.Purpose), "")
@@ -98,6 +99,7 @@ func newComputationShow(env *environment, k kind) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "show KEY", Short: "Show " + k.an + " with all that is known of it", Args: exactly(1, "a key"),
+		Example: "  muster " + string(k.Purpose) + " show KEY -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				lines, err := s.Computations(cmd.Context(), string(k.Purpose), args[0])
@@ -157,6 +159,7 @@ func newMembers(env *environment, k kind) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use: "members KEY", Short: "List the " + k.who + ", since when and why", Args: exactly(1, "a key"),
+		Example: "  muster " + string(k.Purpose) + " members KEY --limit 20\n  muster " + string(k.Purpose) + " members KEY -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 1 {
 				return usageError{fmt.Errorf("--limit %d: it must be at least 1; muster %s export takes all", limit, k.Purpose)}
@@ -272,6 +275,7 @@ func newSize(env *environment, k kind) *cobra.Command {
 	var days int
 	cmd := &cobra.Command{
 		Use: "size KEY", Short: "Count the " + k.who + ", by id type and by day", Args: exactly(1, "a key"),
+		Example: "  muster " + string(k.Purpose) + " size KEY\n  muster " + string(k.Purpose) + " size KEY --days 90 -o csv",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if days < 0 || days > 3660 {
 				return usageError{fmt.Errorf("--days %d: it must be 0 to 3660", days)}
@@ -330,7 +334,8 @@ func newRunNow(env *environment, k kind) *cobra.Command {
 		Long: `Run computes now what the next slot would, together with all that have the same schedule,
 as of this moment. What it finds is queued; a running muster serve tells it. The slots that
 follow come as always. A realtime definition is up to date already, and refused.`,
-		Args: exactly(1, "a key"),
+		Example: "  muster " + string(k.Purpose) + " run KEY",
+		Args:    exactly(1, "a key"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				result, err := app.RunNow(cmd.Context(), s, k.Purpose, args[0], env.now())

@@ -32,6 +32,7 @@ func newLag(env *environment) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "lag", Short: "Show what waits for each destination", Args: exactly(0, "nothing"),
+		Example: "  muster delivery lag -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				lags, err := s.Lags(cmd.Context())
@@ -73,6 +74,7 @@ func newPause(env *environment) *cobra.Command {
 	var db databaseFlags
 	cmd := &cobra.Command{
 		Use: "pause DESTINATION", Short: "Stop telling a destination; its queue is kept", Args: exactly(1, "a destination"),
+		Example: "  muster delivery pause mixpanel",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				err := s.Pause(cmd.Context(), args[0])
@@ -91,6 +93,7 @@ func newResume(env *environment) *cobra.Command {
 	var db databaseFlags
 	cmd := &cobra.Command{
 		Use: "resume DESTINATION", Short: "Go on telling a destination that was paused, or that stopped by itself", Args: exactly(1, "a destination"),
+		Example: "  muster delivery resume mixpanel",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				err := s.Resume(cmd.Context(), args[0])
@@ -111,8 +114,9 @@ func newLetters(env *environment) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "dead-letters", Short: "List the messages that wait for a decision",
-		Long: `As JSON each has the call that was to be sent; muster map shows what becomes of it in Mixpanel.`,
-		Args: exactly(0, "nothing"),
+		Long:    `As JSON each has the call that was to be sent; muster map shows what becomes of it in Mixpanel.`,
+		Example: "  muster delivery dead-letters --destination mixpanel --kind rejected\n  muster delivery dead-letters -o json",
+		Args:    exactly(0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if filter.Limit < 1 {
 				return usageError{fmt.Errorf("--limit %d: it must be at least 1", filter.Limit)}
@@ -193,6 +197,7 @@ func decide(env *environment, verb, short, long string, do func(*cobra.Command, 
 	var all bool
 	cmd := &cobra.Command{
 		Use: verb + " [ID...]", Short: short, Long: long,
+		Example: "  muster delivery " + verb + " 17 18\n  muster delivery " + verb + " --destination mixpanel --kind rejected",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
 				id, err := strconv.ParseInt(arg, 10, 64)

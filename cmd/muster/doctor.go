@@ -171,7 +171,7 @@ func (x *examination) schema(ctx context.Context, server *pgserver.Server) bool 
 		x.find(problem, "schema", "use the program that made it, or a newer one", "the database is at version %d, this program knows %d", state.Version, state.Latest)
 		return false
 	case len(state.Pending()) > 0:
-		x.find(warning, "schema", "run: muster migrate up, or start muster serve", "%d migrations are pending; what is stored cannot be looked at before", len(state.Pending()))
+		x.find(warning, "schema", "run: muster migrate up, or start muster serve", "%s pending; what is stored cannot be looked at before", plural(len(state.Pending()), "migration"))
 		return false
 	}
 	for _, m := range state.Migrations {

@@ -55,7 +55,7 @@ audiences:
 		{name: "a file that is ahead", trouble: `UPDATE computations SET key = 'formerly' WHERE key = 'buyers'`, severity: remark, subject: "definitions", text: "not computed yet: buyers", remedy: "muster apply"},
 		{name: "an open address", config: "listen: 0.0.0.0:8080\n" + config, severity: remark, subject: "configuration", text: "/metrics can be read", remedy: "proxy"},
 		{name: "no database", without: true, severity: problem, subject: "database", remedy: "DATABASE_URL"},
-		{name: "no schema", empty: true, severity: warning, subject: "schema", text: "migrations are pending", remedy: "muster migrate up"},
+		{name: "no schema", empty: true, severity: warning, subject: "schema", text: "migrations pending", remedy: "muster migrate up"},
 		{name: "a halted destination", trouble: `UPDATE destinations SET halted_reason = 'the token is wrong'`, severity: problem, subject: "destination mixpanel", text: "the token is wrong", remedy: "muster delivery resume mixpanel"},
 		{name: "a paused destination", trouble: `UPDATE destinations SET paused = true`, severity: warning, subject: "destination mixpanel", text: "paused", remedy: "muster delivery resume mixpanel"},
 		{name: "a failing lane", trouble: `UPDATE queue_positions SET attempt = 4, last_reason = 'no route' WHERE lane = 3`, severity: warning, subject: "destination mixpanel", text: "1 of its lanes fail: no route"},

@@ -89,6 +89,7 @@ func newRunShow(env *environment) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show a run, and how far it is", Args: exactly(1, "the number of a run"),
+		Example: "  muster run show 42",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil || id < 1 {

@@ -61,6 +61,7 @@ func newTokenList(env *environment) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the tokens by name, without the secrets", Args: exactly(0, "nothing"),
+		Example: "  muster token list -o csv",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				tokens, err := s.Tokens(cmd.Context())
