@@ -43,6 +43,9 @@ var crashes = reader{json: func(text []byte, into *result.Report) error {
 	if kills == 0 {
 		return errors.New("it holds no kill")
 	}
+	if c.Took == 0 || c.Verified == 0 || c.Compared == 0 {
+		return fmt.Errorf("the run was broken off after %d kills, before everything was compared: it shows nothing", kills)
+	}
 	into.Command = fmt.Sprintf("go run ./bench/crash -n %d -seed %d", kills, c.Seed)
 	if c.Processes > 1 {
 		into.Command = fmt.Sprintf("go run ./bench/crash -n %d -processes %d -seed %d", kills, c.Processes, c.Seed)

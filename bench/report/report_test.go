@@ -196,7 +196,7 @@ func TestReaders(t *testing.T) {
 		t.Error(r.Lines, err)
 	}
 	r = result.Report{Ended: time.Date(2026, 3, 1, 12, 0, 10, 0, time.UTC)}
-	err := crashes.json([]byte(`{"seed":7,"processes":2,"took":9.5,"kills":{"muster":1,"postgres":2,"both":3},"calls":82381,"differences":["x"],"more":4}`), &r)
+	err := crashes.json([]byte(`{"seed":7,"processes":2,"took":9.5,"kills":{"muster":1,"postgres":2,"both":3},"calls":82381,"verified":400,"compared":6000,"differences":["x"],"more":4}`), &r)
 	if err != nil || r.Command != "go run ./bench/crash -n 6 -processes 2 -seed 7" || r.Began.Second() != 0 {
 		t.Error(r, err)
 	}
@@ -208,6 +208,8 @@ func TestReaders(t *testing.T) {
 		"no test ran":        rapidSays("ok muster/app 0.1s [no tests to run]", &r),
 		"a demo that failed": demoSays(strings.Replace(demo, "0 differences", "3 differences", 1), &r),
 		"no kill":            crashes.json([]byte(`{"seed":7}`), &r),
+		"one broken off":     crashes.json([]byte(`{"seed":7,"took":0,"kills":{"muster":484},"verified":0,"compared":0,"differences":[]}`), &r),
+		"nothing verified":   crashes.json([]byte(`{"seed":7,"took":9,"kills":{"muster":4},"verified":0,"compared":7,"differences":[]}`), &r),
 		"no line":            saves.json([]byte(`{"benchmark":"hourly"}`), &r),
 		"no JSON":            saves.json([]byte(`hourly`), &r),
 	} {
