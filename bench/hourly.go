@@ -142,6 +142,7 @@ func (h *hourlyRun) size(ctx context.Context, b *bench, t *Traffic, name string)
 	// SQL's: of one instant both see the same, because they pass over what is stamped later.
 	var product, shared, plain []time.Duration
 	changes := make([]int64, h.steps)
+	var readings, looked int64
 	d.meter.reset()
 	var used cpu
 	for step := range h.steps {
@@ -160,6 +161,8 @@ func (h *hourlyRun) size(ctx context.Context, b *bench, t *Traffic, name string)
 		}
 		product = append(product, time.Since(began))
 		used = used.plus(b.server.cpu().since(before))
+		readings += result.EventsRead
+		looked += result.Profiles
 		for _, t := range result.Tallies {
 			changes[step] += t.Entered + t.Exited + t.Changed
 		}
@@ -198,6 +201,8 @@ func (h *hourlyRun) size(ctx context.Context, b *bench, t *Traffic, name string)
 		all += n
 	}
 	b.report.Add(result.Line{Case: name, Measure: "changes in a step", Value: float64(all) / float64(h.steps), Unit: "changes"})
+	b.report.Add(result.Line{Case: name, Measure: "events read in a step", Value: float64(readings) / float64(h.steps), Unit: "events"})
+	b.report.Add(result.Line{Case: name, Measure: "profiles looked at in a step", Value: float64(looked) / float64(h.steps), Unit: "profiles"})
 	b.addCPU(name, "step", used, h.steps)
 	b.report.Phases = append(b.report.Phases, d.meter.phases(name, "step", h.steps))
 	return nil

@@ -25,7 +25,7 @@ type Options struct {
 }
 
 // Run kills as often as it is asked to, lets all come to rest and compares. The error says that
-// the test could not be done; what was found to be wrong is in the report.
+// the test could not be done to its end; what was found to be wrong is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Processes < 1 || o.Processes > 2 || o.Kills < 0 {
 		return nil, errors.New("one or two processes can be killed, as often as you like")
@@ -34,8 +34,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Progress = func(string) {}
 	}
 	t := newTrial(o)
-	err := t.run(ctx)
-	return t.report, err
+	if err := t.run(ctx); err != nil {
+		return nil, err // what was not compared looks as if nothing differed
+	}
+	return t.report, nil
 }
 
 func newTrial(o Options) *trial {
