@@ -57,6 +57,7 @@ func (s *Store) queueAhead(ctx context.Context) error {
 	room := s.queueRoom
 	s.mu.RUnlock()
 	if room > 0 && room > s.queueSeen.Load()+queuePartition {
+		s.measureQueue(ctx)
 		return nil
 	}
 	var last int64
@@ -75,6 +76,26 @@ func (s *Store) queueAhead(ctx context.Context) error {
 	s.queueRoom = first + 3*queuePartition
 	s.mu.Unlock()
 	return nil
+}
+
+// measuredFrom is how many places of a partition of the queue are drawn when it is measured.
+const measuredFrom = 1000
+
+// measureQueue looks once at the partition of the queue that is being filled. If somebody has
+// had it analysed while it was empty, PostgreSQL reads it as a whole for each page, until it is
+// analysed again. Nothing but speed depends on it.
+func (s *Store) measureQueue(ctx context.Context) {
+	last := s.queueSeen.Load()
+	number := last / queuePartition
+	if last%queuePartition < measuredFrom || s.queueMeasured.Swap(number+1) == number+1 {
+		return
+	}
+	name := fmt.Sprintf("queue_%d", number)
+	var thoughtEmpty bool
+	err := s.pool.QueryRow(ctx, `SELECT relpages = 0 AND reltuples = 0 FROM pg_class WHERE oid = to_regclass($1)`, "muster."+name).Scan(&thoughtEmpty)
+	if err == nil && thoughtEmpty {
+		_, _ = s.pool.Exec(ctx, `ANALYZE `+pgx.Identifier{name}.Sanitize())
+	}
 }
 
 // partition makes the partition unless it exists. It is made apart and then attached:

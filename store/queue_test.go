@@ -238,3 +238,32 @@ func TestDeadLettersByKind(t *testing.T) {
 		t.Errorf("the queue holds %v", again)
 	}
 }
+
+// Whoever has all tables analysed while the queue is empty does not make it slow.
+func TestQueueAnalysedWhileEmpty(t *testing.T) {
+	s, pool, c := queueOf(t)
+	ctx := t.Context()
+	thoughtEmpty := func() (empty bool) {
+		if err := pool.QueryRow(ctx, `SELECT relpages = 0 AND reltuples = 0 FROM pg_class WHERE oid = 'muster.queue_0'::regclass`).Scan(&empty); err != nil {
+			t.Fatal(err)
+		}
+		return empty
+	}
+	if _, err := pool.Exec(ctx, `ANALYZE queue`); err != nil {
+		t.Fatal(err)
+	}
+	users := make([]string, 1500)
+	for i := range users {
+		users[i] = fmt.Sprint("u", i)
+	}
+	if !thoughtEmpty() {
+		t.Fatal("PostgreSQL does not think that the queue is empty")
+	}
+	enqueue(t, s, c, users...)
+	if err := s.Prepare(ctx, nil, []time.Time{queueStart}); err != nil {
+		t.Fatal(err)
+	}
+	if thoughtEmpty() {
+		t.Error("PostgreSQL still thinks that the queue is empty")
+	}
+}

@@ -52,6 +52,8 @@ type Store struct {
 	partitions map[string]bool
 	queueRoom  int64        // first place in the queue without a partition
 	queueSeen  atomic.Int64 // the last place drawn, as far as this process knows
+	// queueMeasured is 1 more than the number of the partition of the queue that was measured last.
+	queueMeasured atomic.Int64
 
 	knownIDs    knownIDs
 	copyRows    int
