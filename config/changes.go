@@ -191,9 +191,7 @@ func rules(text jsontext.Value) (map[string]string, error) {
 	}
 	usual := identity.DefaultSettings()
 	limits, blocked := usual.Limits, maps.Clone(s.Blocked)
-	for typ, limit := range s.Limits {
-		limits[typ] = limit
-	}
+	maps.Copy(limits, s.Limits)
 	if _, own := blocked[identity.AnyType]; !own {
 		if blocked == nil {
 			blocked = make(map[string][]string)

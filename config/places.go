@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -44,13 +45,12 @@ func (o origin) place() Place {
 	case *ast.StringNode:
 		p.line = n.Token.Position.Line
 		column, quote := n.Token.Position.Column, rune(0)
-		switch n.Token.Type {
-		case token.SingleQuoteType:
+		if n.Token.Type == token.SingleQuoteType {
 			quote = '\''
-		case token.DoubleQuoteType:
-			quote = '"'
+			column++
 		}
-		if quote != 0 {
+		if n.Token.Type == token.DoubleQuoteType {
+			quote = '"'
 			column++
 		}
 		if w, expanded := o.raw[place(n.Token)]; !expanded || w.text == n.Value {
@@ -156,9 +156,9 @@ func (c *Config) Place(key string) Place { return c.places[key] }
 
 // at is where the character at an offset of the query stands.
 func (p Place) at(offset int) (mark, bool) {
-	for i := len(p.marks) - 1; i >= 0; i-- {
-		if p.marks[i].offset <= offset {
-			return p.marks[i], p.marks[i].shown != ""
+	for _, m := range slices.Backward(p.marks) {
+		if m.offset <= offset {
+			return m, m.shown != ""
 		}
 	}
 	return mark{}, false

@@ -38,7 +38,7 @@ type storedDelivery struct {
 // storedSecret says where a secret is found, and whether it is the same as another time.
 type storedSecret struct {
 	Variable string `json:"variable,omitempty"` // of the environment; empty: it stood in the file
-	// Hash is that of the secret with the places it is used at. Secrets of Mixpanel are
+	// Hash is that of the secret, with the names of the destination and the setting. Secrets of Mixpanel are
 	// random, so that it cannot be guessed back.
 	Hash string `json:"hash"`
 }

@@ -31,7 +31,8 @@ mistakes about which Mixpanel is silent: a wrong region, an unknown token, a pro
 whose way of joining ids is another one, group keys that are not set up.
 
 Exit code 1 means that something has failed.`,
-		Example: `  muster destination check mixpanel --config muster.yaml`,
+		Example: `  muster destination check mixpanel --config muster.yaml
+  muster destination check mixpanel --config definitions/`,
 		Args:    exactly(1, "the name of one destination"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := (&databaseFlags{config: path}).load(env)
@@ -58,7 +59,7 @@ Exit code 1 means that something has failed.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&path, "config", "c", config.File, "configuration `file`")
+	cmd.Flags().StringVarP(&path, "config", "c", config.File, "configuration `file`, or folder of files")
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
 }

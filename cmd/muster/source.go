@@ -17,7 +17,8 @@ func newSource(env *environment) *cobra.Command {
 		Use: "source", Short: "Say who may send calls: sources and their write keys",
 		Long: `A source is an app, a site or a server that sends calls. It is known by its write key,
 which is stored as a hash and shown once, when it is made. Sources may also stand in
-muster.yaml with keys of your own making; those are changed there.
+muster.yaml, or in files for muster apply, with keys of your own making; those are changed
+there.
 
 A running muster serve notices a change within a second.`,
 	}
