@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -38,6 +39,18 @@ var (
 	audiences = kind{query.Audience, "an audience", "audiences", "members", "member"}
 	traits    = kind{query.Trait, "a computed trait", "computed traits", "profiles with a value", "profile with a value"}
 )
+
+// find is what is known of one; engine.ErrUnknownKey if there is none.
+func (k kind) find(ctx context.Context, s *store.Store, key string) (store.ComputationLine, error) {
+	lines, err := s.Computations(ctx, string(k.Purpose), key)
+	if err == nil && len(lines) == 0 {
+		err = fmt.Errorf("%s: %w", key, engine.ErrUnknownKey)
+	}
+	if err != nil {
+		return store.ComputationLine{}, err
+	}
+	return lines[0], nil
+}
 
 func newAudience(env *environment) *cobra.Command {
 	return computationCommand(env, audiences, "List audiences, their members and sizes, preview new ones")
@@ -102,17 +115,13 @@ func newComputationShow(env *environment, k kind) *cobra.Command {
 		Example: "  muster " + string(k.Purpose) + " show KEY -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
-				lines, err := s.Computations(cmd.Context(), string(k.Purpose), args[0])
+				l, err := k.find(cmd.Context(), s, args[0])
 				if err != nil {
 					return err
 				}
-				if len(lines) == 0 {
-					return fmt.Errorf("%s: %w", args[0], engine.ErrUnknownKey)
-				}
 				if output == "json" {
-					return env.printJSON(lines[0])
+					return env.printJSON(l)
 				}
-				l := lines[0]
 				for _, row := range [][2]string{
 					{"key", l.Key},
 					{"name", l.Name},

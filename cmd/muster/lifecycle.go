@@ -110,12 +110,9 @@ definition stands in a file, take it out there too, or muster serve reports it a
 				return usageError{fmt.Errorf("--cleanup %s: use none, exit or unset", cleanup)}
 			}
 			return db.withStore(cmd, env, func(s *store.Store) error {
-				lines, err := s.Computations(cmd.Context(), string(k.Purpose), args[0])
+				l, err := k.find(cmd.Context(), s, args[0])
 				if err != nil {
 					return err
-				}
-				if len(lines) == 0 {
-					return fmt.Errorf("%s: %w", args[0], engine.ErrUnknownKey)
 				}
 				readers, err := app.Readers(cmd.Context(), s, args[0])
 				if err != nil {
@@ -125,7 +122,7 @@ definition stands in a file, take it out there too, or muster serve reports it a
 					fmt.Fprintf(env.err, "%s is read by %s, which goes on with its last values\n", args[0], strings.Join(readers, ", "))
 				}
 				if !yes {
-					fmt.Fprintf(env.err, "%s with %s will be deleted.\n", args[0], k.count(lines[0].Size))
+					fmt.Fprintf(env.err, "%s with %s will be deleted.\n", args[0], k.count(l.Size))
 					if err := env.agree(); err != nil {
 						return err
 					}
