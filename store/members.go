@@ -167,8 +167,8 @@ func (s *Store) SizeOf(ctx context.Context, kind, key string, since time.Time) (
 		_, err := pgx.ForEachRow(rows, []any{&typ, &n}, func() error { size.IDTypes[typ] = n; return nil })
 		return err
 	})
-	b.Queue(`SELECT date_trunc('day', h.changed_at, 'UTC'), count(*) FILTER (WHERE h.value NOT IN ('false', 'null')), count(*) FILTER (WHERE h.value IN ('false', 'null'))
-		FROM value_changes h WHERE h.computation_id = $1 AND h.changed_at >= $2 GROUP BY 1 ORDER BY 1 DESC`, id, since).Query(func(rows pgx.Rows) error {
+	b.Queue(`SELECT date_trunc('day', v.changed_at, 'UTC'), count(*) FILTER (WHERE `+has+`), count(*) FILTER (WHERE NOT `+has+`)
+		FROM value_changes v JOIN computations c USING (computation_id) WHERE v.computation_id = $1 AND v.changed_at >= $2 GROUP BY 1 ORDER BY 1 DESC`, id, since).Query(func(rows pgx.Rows) error {
 		var d SizeOfDay
 		_, err := pgx.ForEachRow(rows, []any{&d.Day, &d.Entered, &d.Exited}, func() error { size.Days = append(size.Days, d); return nil })
 		return err
