@@ -33,6 +33,13 @@ func TestConnectionLost(t *testing.T) {
 	if c.codes[http.StatusServiceUnavailable] == 0 {
 		t.Error("nobody was told to come again")
 	}
+	// Of what many requests met the log has a line when it began, sums, and a line when it was over.
+	errors := w.errors()
+	t.Logf("answers %v, errors in the log %v", c.codes, errors)
+	lines := errors["calls could not be stored"] + errors["the sources of requests cannot be looked up"]
+	if ends := strings.Count(w.log.String(), "calls are stored again") + strings.Count(w.log.String(), "the sources of requests are found again"); lines == 0 || lines > 6 || ends == 0 || ends > 2 {
+		t.Errorf("%d lines of the log are of requests, and %d of the end", lines, ends)
+	}
 }
 
 // A slow way to the database makes answers slow, and nothing else.
