@@ -118,12 +118,13 @@ func (t *tx) DueFor(ctx context.Context, versions []*engine.Version, profiles []
 	return err
 }
 
-// RecordSlot implements engine.Tx.
+// RecordSlot implements engine.Tx. The slot began with this transaction; the database knows
+// how long ago that was, by its own clock.
 func (t *tx) RecordSlot(ctx context.Context, slot, now time.Time, result engine.SlotResult) error {
 	c := tallyColumns(result.Tallies)
 	_, err := t.Exec(ctx, `
 		INSERT INTO runs AS r (computation_id, kind, as_of, started_at, finished_at, events_read, profiles, entered, exited, changed)
-		SELECT n.computation_id, 'slot', $6, $7, $7, $8, n.profiles, n.entered, n.exited, n.changed
+		SELECT n.computation_id, 'slot', $6, $7, $7::timestamptz + (clock_timestamp() - transaction_timestamp()), $8, n.profiles, n.entered, n.exited, n.changed
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS n (computation_id, profiles, entered, exited, changed)
 		ON CONFLICT (computation_id, kind, as_of) DO UPDATE
 		SET finished_at = excluded.finished_at, events_read = r.events_read + excluded.events_read, profiles = r.profiles + excluded.profiles,
