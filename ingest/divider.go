@@ -43,7 +43,7 @@ func (d *Divider) Divide(calls []*event.Call) [][]int {
 	g := group(calls)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	speaker := make(map[int]*event.Call) // of those that share ids: the first with a user id, else the first
+	speaker := make([]*event.Call, len(calls)) // of those that share ids: the first with a user id, else the first
 	for i, c := range calls {
 		root := g.find(i)
 		if have := speaker[root]; have == nil || have.UserID == "" && c.UserID != "" {
@@ -76,6 +76,9 @@ func (d *Divider) lane(c *event.Call) int {
 }
 
 func (d *Divider) remember(anonymousID string, lane int) {
+	if have, known := d.young[anonymousID]; known && have == lane {
+		return
+	}
 	if len(d.young) >= remembered {
 		d.young, d.old = make(map[string]int), d.young
 	}
