@@ -249,6 +249,21 @@ func (w *world) delivery(t *testing.T) {
 	if got := health["problems"].([]any); health["status"] != "degraded" || in(got[0], "reason") != "dead letters wait for a decision: 3 rejected" {
 		t.Errorf("health: %v", health)
 	}
+	// What is withheld of suppressed people waits for nobody's decision.
+	withheld := func(where string) {
+		t.Helper()
+		if _, err := w.store.Pool().Exec(t.Context(), `UPDATE dead_letters SET code = 'suppressed' WHERE `+where); err != nil {
+			t.Fatal(err)
+		}
+		health = w.must(t, "GET", "/api/v1/health", "")
+	}
+	withheld(fmt.Sprintf("dead_letter_id = %v", in(letters[0], "id")))
+	if got := health["problems"].([]any); len(got) != 1 || in(got[0], "reason") != "dead letters wait for a decision: 2 rejected" {
+		t.Errorf("health with one person suppressed: %v", health)
+	}
+	if withheld("true"); health["status"] != "ok" {
+		t.Errorf("health with all suppressed: %v", health)
+	}
 	w.fake.SetFaults()
 	if got := w.must(t, "POST", "/api/v1/dead-letters/retry", fmt.Sprintf(`{"ids": [%v]}`, in(letters[0], "id"))); got["queued"] != 1.0 {
 		t.Errorf("retried: %v", got)

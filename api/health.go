@@ -68,7 +68,8 @@ func lateness(s web.Snapshot, now time.Time) (problems []problem) {
 	return problems
 }
 
-// trouble is what is wrong with a destination. Messages that had nobody to go to are not.
+// trouble is what is wrong with a destination. Messages that had nobody to go to are not, and
+// neither are those of people who are suppressed.
 func trouble(l store.Lag, s web.Snapshot) (problems []problem) {
 	add := func(reason string) { problems = append(problems, problem{"destination", l.Destination, reason}) }
 	switch {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"muster/event"
 	"muster/scheduler"
 	"muster/web"
 )
@@ -80,10 +81,11 @@ func (s *Store) Snapshot(ctx context.Context) (web.Snapshot, error) {
 }
 
 // deadLetterKinds counts the dead letters that wait for a decision, by destination and kind.
+// Those of suppressed people wait for none: they are web.DeadSuppressed, whatever their kind.
 func (s *Store) deadLetterKinds(ctx context.Context) (map[string]map[string]int64, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT d.name, x.kind, count(*) FROM dead_letters x JOIN destinations d USING (destination_id)
-		WHERE x.resolution IS NULL GROUP BY d.name, x.kind`)
+		SELECT d.name, CASE x.code WHEN $1 THEN $2 ELSE x.kind END AS of, count(*) FROM dead_letters x JOIN destinations d USING (destination_id)
+		WHERE x.resolution IS NULL GROUP BY d.name, of`, string(event.CodeSuppressed), web.DeadSuppressed)
 	if err != nil {
 		return nil, fmt.Errorf("count dead letters: %w", err)
 	}

@@ -42,8 +42,12 @@ type DestinationState struct {
 	Waiting     int64
 	Oldest      time.Time        // since when the oldest waits; zero when nothing does
 	Failing     int              // lanes whose oldest message has failed and is tried again
-	DeadLetters map[string]int64 // those that wait for a decision, by kind
+	DeadLetters map[string]int64 // those that wait for a decision, by kind, and DeadSuppressed
 }
+
+// DeadSuppressed stands in the place of a kind for dead letters of people who are suppressed.
+// They need nobody's decision: they wait until these are suppressed no more.
+const DeadSuppressed = "suppressed"
 
 // BackfillState is a backfill under way.
 type BackfillState struct{ Done, Total int64 }
@@ -189,7 +193,7 @@ var (
 	oldest       = describe("muster_queue_oldest_seconds", "How long the oldest message has waited for a destination.", "destination")
 	troubled     = describe("muster_queue_failing_lanes", "Lanes of a destination whose oldest message has failed and is tried again.", "destination")
 	stopped      = describe("muster_destination_stopped", "1 when a destination is paused, or has stopped by itself.", "destination", "why")
-	dead         = describe("muster_dead_letters", "Messages for a destination that wait for an operator's decision, by kind.", "destination", "kind")
+	dead         = describe("muster_dead_letters", "Messages for a destination that were set aside, by kind: all but undeliverable and suppressed wait for an operator's decision.", "destination", "kind")
 	backfill     = describe("muster_backfill_profiles", "Profiles of the backfill under way.", "state")
 	pool         = describe("muster_database_connections", "Connections to the database.", "state")
 	waits        = describe("muster_database_waits_total", "How often somebody had to wait for a connection, because all were in use.")
@@ -199,7 +203,7 @@ var (
 )
 
 // deadKinds are the kinds of dead letters, so that each is there with 0 too.
-var deadKinds = []string{"rejected", "gave_up", "uncertain", "undeliverable"}
+var deadKinds = []string{"rejected", "gave_up", "uncertain", "undeliverable", DeadSuppressed}
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)

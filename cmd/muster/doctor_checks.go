@@ -276,6 +276,9 @@ func (x *examination) delivery(ctx context.Context, s *store.Store, h store.Heal
 			if n := d.DeadLetters[store.KindUndeliverable]; n > 0 {
 				x.find(remark, subject, "", "%d messages had nobody to go to: the people have no id that it takes", n)
 			}
+			if n := d.DeadLetters[web.DeadSuppressed]; n > 0 {
+				x.find(remark, subject, "", "%s of people who are suppressed: nothing is to be done, they stay set aside while these are", plural(n, "message"))
+			}
 		}
 		if x.config != nil && !slices.ContainsFunc(x.config.Destinations, func(d config.Destination) bool { return d.Name == l.Destination }) {
 			x.find(remark, subject, "", "it is not in this configuration, so that a muster serve of it tells it nothing")
