@@ -73,11 +73,14 @@ func (o *outlet) hush(until time.Time) {
 	}
 }
 
-// halt keeps all lanes from calling the destination until it is resumed.
-func (o *outlet) halt() {
+// halt keeps all lanes from calling the destination until it is resumed. It tells whether none
+// had done so before: several that send at once may be refused.
+func (o *outlet) halt() (first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	first = !o.halted
 	o.halted = true
+	return first
 }
 
 // resume lets a halted destination be tried again, at once.

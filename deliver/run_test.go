@@ -1,8 +1,11 @@
 package deliver
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -49,6 +52,44 @@ func TestSlowDestinationDelaysNoOther(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		p.end()
+	})
+}
+
+// However many lanes are refused at once, that the destination has halted is said once, and
+// once more when it halts again.
+func TestHaltIsLoggedOncePerDestination(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, s := newMemQueue(16, "mp"), newShop(t)
+		s.during = func(ctx context.Context, _ []*event.Call) { pause(ctx, time.Second, nil) }
+		s.set(answers(engine.Outcome{Verdict: engine.Halt, Code: "unauthorized", Reason: "wrong credentials"}))
+		for i := range 64 {
+			q.append("mp", fmt.Sprint("c", i), fmt.Sprint("m", i), true, time.Now())
+		}
+		var log bytes.Buffer
+		d, err := New(Config{
+			Queue: q, Targets: targets(Target{Name: "mp", Destination: s, Pace: Pace{Concurrency: 16}}), Owner: "one",
+			Now: time.Now, Random: func() float64 { return 0.5 }, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		time.Sleep(time.Minute)
+		sent := s.sends
+		q.resume("mp")
+		time.Sleep(time.Minute)
+		stop()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		if sent < 2 || s.sends == sent {
+			t.Fatalf("%d sends, and %d after it was resumed: too few to say anything", sent, s.sends-sent)
+		}
+		if n := strings.Count(log.String(), "destination halted"); n != 2 {
+			t.Errorf("it is said %d times:\n%s", n, &log)
+		}
 	})
 }
 

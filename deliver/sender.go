@@ -235,8 +235,8 @@ func (s *sender) send(stop, certain context.Context, target Target, batch []Entr
 			s.outlet.hush(now.Add(min(j.retryAfter, longestRetryAfter)))
 		}
 	}
-	if r.halted {
-		s.outlet.halt()
+	if r.halted && s.outlet.halt() {
+		s.d.config.Log.Error("destination halted", slog.String("destination", s.lease.Lane.Destination), slog.String("reason", j.halt))
 	}
 	s.tell(j)
 	err := s.report(certain, Progress{
@@ -337,9 +337,6 @@ func (s *sender) lag(now time.Time) {
 // tell logs what an operator should know, ids instead of payloads.
 func (s *sender) tell(j judgement) {
 	log := s.d.config.Log.With(slog.String("destination", s.lease.Lane.Destination), slog.Int("lane", s.lease.Lane.Number))
-	if j.halt != "" {
-		log.Error("destination halted", slog.String("reason", j.halt))
-	}
 	if n := len(j.dead); n > 0 {
 		log.Warn("calls set aside as dead letters", slog.Int("calls", n), letterAttr(j.dead[0]))
 	}
