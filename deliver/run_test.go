@@ -77,6 +77,7 @@ func TestHaltIsLoggedOncePerDestination(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- d.Run(ctx) }()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		sent := s.sends
 		q.resume("mp")
 		time.Sleep(time.Minute)
