@@ -14,6 +14,7 @@ import (
 
 	"muster/engine"
 	"muster/identity"
+	"muster/mixpanel"
 	"muster/store"
 )
 
@@ -33,6 +34,8 @@ type Change struct {
 	Action engine.Action `json:"action"` // create, edit or remove
 	Name   string        `json:"name,omitempty"`
 	Fields []FieldChange `json:"fields,omitempty"`
+	// Unknown says that the database did not know what it was before.
+	Unknown bool `json:"unknown,omitempty"`
 	// Notes say what the change means, and what is left to do.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -217,7 +220,8 @@ func rules(text jsontext.Value) (map[string]string, error) {
 
 // differences are the fields that two sets of words do not have in common.
 func differences(before, after map[string]string) []FieldChange {
-	all := maps.Clone(before)
+	all := make(map[string]string, len(before)+len(after))
+	maps.Copy(all, before)
 	maps.Copy(all, after)
 	var list []FieldChange
 	for _, field := range slices.Sorted(maps.Keys(all)) {
@@ -246,11 +250,15 @@ func destinationChange(name string, before, after map[string]store.ConfiguredDes
 		c.Action, c.Notes = engine.ActionCreate, s.whereSecretsAre(nil)
 		return c, false, nil
 	}
-	var old stored
-	if was.Settings != nil {
-		if old, err = readStored(was.Settings); err != nil {
-			return c, false, fmt.Errorf("read the settings of destination %s: %w", name, err)
-		}
+	if was.Settings == nil {
+		c.Action, c.Unknown, c.Fields = engine.ActionEdit, true, differences(nil, s.unusual())
+		c.Notes = append([]string{"what it is set to was not known here, so that whether anything changes is not known either; " +
+			"shown is what differs from the defaults, but for secrets"}, s.whereSecretsAre(nil)...)
+		return c, false, nil
+	}
+	old, err := readStored(was.Settings)
+	if err != nil {
+		return c, false, fmt.Errorf("read the settings of destination %s: %w", name, err)
 	}
 	c.Fields = differences(old.words(), s.words())
 	for _, setting := range slices.Sorted(maps.Keys(secretSettings)) {
@@ -292,6 +300,29 @@ func (s stored) words() map[string]string {
 		if s.Delivery.GiveUpAttempts != 0 {
 			words["delivery.give_up_attempts"] = strconv.Itoa(s.Delivery.GiveUpAttempts)
 		}
+	}
+	return words
+}
+
+// usualSettings are the defaults of settings that may be written out, as they are shown. All
+// others are left out of what is stored when they are the default.
+var usualSettings = map[string]string{
+	"people": "true", "set_all_traits_by_default": "true", "cross_subdomain_cookie": "true", "persistence": "cookie", "strict": "true",
+	"event_endpoint": mixpanel.EventsToImport, "id_merge": mixpanel.MergeLegacy, "insert_id_namespace": mixpanel.DefaultInsertIDNamespace,
+	"alias_settle": "1s",
+}
+
+// unusual are the words that differ from the defaults.
+func (s stored) unusual() map[string]string {
+	words := s.words()
+	for setting, usual := range usualSettings {
+		if field := "settings." + setting; words[field] == usual {
+			delete(words, field)
+		}
+	}
+	_, european := words["settings.enable_european_union_endpoint"]
+	if words["settings.region"] == mixpanel.RegionUS && !european {
+		delete(words, "settings.region")
 	}
 	return words
 }

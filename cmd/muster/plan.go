@@ -206,7 +206,7 @@ func printChange(w io.Writer, c config.Change) {
 		switch {
 		case f.Secret:
 			fmt.Fprintf(w, "    %s: changed\n", f.Field)
-		case c.Action == engine.ActionCreate:
+		case c.Action == engine.ActionCreate || c.Unknown:
 			fmt.Fprintf(w, "    %s: %s\n", f.Field, f.After)
 		default:
 			printField(w, f.Field, f.Before, f.After)
