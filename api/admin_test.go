@@ -288,9 +288,17 @@ func (w *world) person(t *testing.T) {
 	if got := regulate("SUPPRESS_ONLY", "USER_ID", "u0"); got["suppressed"] != 2.0 || got["profiles"] != 1.0 {
 		t.Errorf("suppressed: %v", got)
 	}
+	shown := func(want bool) {
+		t.Helper()
+		if got := in(w.must(t, "GET", "/api/v1/profiles/u0", ""), "profile", "suppressed"); got != want {
+			t.Errorf("the profile says of suppressed: %v, want %t", got, want)
+		}
+	}
+	shown(true)
 	if got := regulate("UNSUPPRESS", "EXTERNAL_ID", "email:U0@example.net"); got["suppressed"] != 2.0 {
 		t.Errorf("not suppressed any more: %v", got)
 	}
+	shown(false)
 	if got := regulate("SUPPRESS_WITH_DELETE_INTERNAL", "EXTERNAL_ID", "email:u0@example.net"); got["suppressed"] != 2.0 || got["events"] != 2.0 || got["traits"] == 0.0 {
 		t.Errorf("suppressed and deleted: %v", got)
 	}

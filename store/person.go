@@ -14,16 +14,19 @@ import (
 
 // Person is all that is known of a profile, of long lists the newest.
 type Person struct {
-	ProfileID int64          `json:"profile"`
-	CreatedAt time.Time      `json:"created_at"`
-	IDs       []PersonID     `json:"ids"`
-	Merged    []int64        `json:"merged"` // numbers of the profiles that it took in
-	Traits    []PersonTrait  `json:"traits"`
-	Values    []PersonValue  `json:"values"` // of audiences and computed traits
-	Told      []PersonTold   `json:"told"`
-	Changes   []PersonValue  `json:"changes"` // of values, the newest first
-	Events    []PersonEvent  `json:"events"`  // the newest first
-	Counts    map[string]int `json:"counts"`  // how many changes and events there are
+	ProfileID int64     `json:"profile"`
+	CreatedAt time.Time `json:"created_at"`
+	// Suppressed says that some of the ids is on the suppression list: calls are dropped, values
+	// rest as they are, and nothing is told.
+	Suppressed bool           `json:"suppressed"`
+	IDs        []PersonID     `json:"ids"`
+	Merged     []int64        `json:"merged"` // numbers of the profiles that it took in
+	Traits     []PersonTrait  `json:"traits"`
+	Values     []PersonValue  `json:"values"` // of audiences and computed traits
+	Told       []PersonTold   `json:"told"`
+	Changes    []PersonValue  `json:"changes"` // of values, the newest first
+	Events     []PersonEvent  `json:"events"`  // the newest first
+	Counts     map[string]int `json:"counts"`  // how many changes and events there are
 }
 
 // PersonID is an external id of a profile.
@@ -73,7 +76,10 @@ func (s *Store) Person(ctx context.Context, id identity.ID, limit int) (*Person,
 	var p *Person
 	err := s.ViewProfile(ctx, id, func(v *ProfileView) error {
 		p = &Person{ProfileID: v.ProfileID, Counts: make(map[string]int)}
-		return p.read(ctx, v.t, limit)
+		if err := p.read(ctx, v.t, limit); err != nil {
+			return err
+		}
+		return p.readSuppressed(ctx, v.t)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read a profile: %w", err)
@@ -127,6 +133,19 @@ func (p *Person) read(ctx context.Context, t pgx.Tx, limit int) error {
 		})
 	}
 	return t.SendBatch(ctx, &b).Close()
+}
+
+// readSuppressed asks the suppression list for the ids.
+func (p *Person) readSuppressed(ctx context.Context, t pgx.Tx) error {
+	var salt []byte
+	if err := t.QueryRow(ctx, `SELECT (SELECT salt FROM suppression_salt)`).Scan(&salt); err != nil {
+		return err
+	}
+	hashes := make([][]byte, len(p.IDs))
+	for i, x := range p.IDs {
+		hashes[i] = hashID(salt, identity.ID{Type: x.Type, Value: x.Value})
+	}
+	return t.QueryRow(ctx, `SELECT EXISTS (SELECT FROM suppressions WHERE id_hash = ANY ($1))`, hashes).Scan(&p.Suppressed)
 }
 
 // collect reads rows into a list, which is not nil thereafter.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"muster/identity"
 	"muster/store"
 )
 
@@ -39,15 +38,7 @@ and its latest events. Without a type the id is a user_id.`,
 				if output == "json" {
 					return env.printJSON(p)
 				}
-				var ids []identity.ID
-				for _, x := range p.IDs {
-					ids = append(ids, identity.ID{Type: x.Type, Value: x.Value})
-				}
-				suppressed, err := s.Suppressed(cmd.Context(), [][]identity.ID{ids}, env.now())
-				if err != nil {
-					return err
-				}
-				return env.printPerson(p, suppressed[0])
+				return env.printPerson(p)
 			})
 		},
 	}
@@ -57,7 +48,7 @@ and its latest events. Without a type the id is a user_id.`,
 	return cmd
 }
 
-func (env *environment) printPerson(p *store.Person, suppressed bool) error {
+func (env *environment) printPerson(p *store.Person) error {
 	w := tabwriter.NewWriter(env.out, 0, 0, 2, ' ', 0)
 	// section shows rows under a title, unless there are none.
 	section := func(title string, rows [][]string) {
@@ -75,7 +66,7 @@ func (env *environment) printPerson(p *store.Person, suppressed bool) error {
 		fmt.Fprintf(env.out, ", has taken in %s", strings.Trim(strings.ReplaceAll(fmt.Sprint(p.Merged), " ", ", "), "[]"))
 	}
 	fmt.Fprintln(env.out)
-	if suppressed {
+	if p.Suppressed {
 		fmt.Fprintln(env.out, "suppressed: calls are dropped, values rest as they are, and nothing is told")
 	}
 	var ids, traits, values, told, changes, events [][]string

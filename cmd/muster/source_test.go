@@ -62,6 +62,9 @@ func TestServeFollowsCommands(t *testing.T) {
 	}
 	eventually(t, "debug shows a call", shown(`"message_id":"m1"`))
 	command(t, dsn, "profile", "suppress", "user_id:kim") // returns when it is known everywhere
+	if text, object := command(t, dsn, "profile", "show", "kim"), command(t, dsn, "profile", "show", "kim", "-o", "json"); !strings.Contains(text, "\nsuppressed: ") || !strings.Contains(object, `"suppressed": true`) {
+		t.Errorf("of somebody who is suppressed it is shown\n%s%s", text, object)
+	}
 	if status := send(url+"/v1/track", writeKey, order("kim", "m2", 60)); status != 200 {
 		t.Errorf("a suppressed call is answered %d", status)
 	}
