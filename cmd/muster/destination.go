@@ -33,7 +33,7 @@ whose way of joining ids is another one, group keys that are not set up.
 Exit code 1 means that something has failed.`,
 		Example: `  muster destination check mixpanel --config muster.yaml
   muster destination check mixpanel --config definitions/`,
-		Args:    exactly(1, "the name of one destination"),
+		Args: exactly(1, "the name of one destination"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := (&databaseFlags{config: path}).load(env)
 			if err != nil {

@@ -4,8 +4,14 @@ import "testing"
 
 func TestCallsOfOnePerson(t *testing.T) {
 	calls := []*call{
-		{id: "1", user: "a"}, {id: "2", anonymous: "x"}, {id: "3", user: "b"}, {id: "4", user: "a", anonymous: "y"},
-		{id: "5", user: "c"}, {id: "6", user: "b", anonymous: "x"}, {id: "7", anonymous: "y"}, {id: "8", user: "c", anonymous: "x"},
+		{id: "1", user: "a"},
+		{id: "2", anonymous: "x"},
+		{id: "3", user: "b"},
+		{id: "4", user: "a", anonymous: "y"},
+		{id: "5", user: "c"},
+		{id: "6", user: "b", anonymous: "x"},
+		{id: "7", anonymous: "y"},
+		{id: "8", user: "c", anonymous: "x"},
 	}
 	found := make(map[string]int)
 	people := byPerson(calls)
