@@ -53,10 +53,14 @@ func (d *document) decode(into any) error {
 		return nil
 	}
 	err := yaml.NodeToValue(d.file.Docs[0].Body, into, yaml.DisallowUnknownField())
-	if err != nil {
-		return d.explain(err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	hint := ""
+	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok && unknown.Token != nil {
+		hint = d.belongs(unknown.Token, reflect.TypeOf(into))
+	}
+	return fmt.Errorf("%w%s", d.explain(err), hint)
 }
 
 // line is the line of a field such as sources[0].name, or of the nearest part around
