@@ -141,6 +141,7 @@ func newSourceEnable(env *environment, verb, short string, enabled bool) *cobra.
 	var db databaseFlags
 	cmd := &cobra.Command{
 		Use: verb + " NAME", Short: short, Args: exactly(1, "the name of one source"),
+		Example: "  muster source " + verb + " website",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error { return s.EnableSource(cmd.Context(), args[0], enabled) })
 		},
@@ -154,6 +155,7 @@ func newSourceList(env *environment) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the sources, without their keys", Args: exactly(0, "nothing"),
+		Example: "  muster source list\n  muster source list -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return db.withStore(cmd, env, func(s *store.Store) error {
 				sources, err := s.Sources(cmd.Context(), env.now())
