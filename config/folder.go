@@ -36,6 +36,13 @@ func ParseDefinitions(name string, text []byte, destinations []string) (*Config,
 	return merge([]*document{d}, destinations)
 }
 
+// NamesNoDatabase tells whether a file or folder, in which anything may be wrong, can be read
+// as far as it takes to see that it does not say where the database is.
+func NamesNoDatabase(path string) bool {
+	documents, err := readAll(path, func(string) (string, bool) { return "set", true })
+	return err == nil && !slices.ContainsFunc(documents, func(d *document) bool { return d.has("database") })
+}
+
 // isFolder tells whether the path is that of a folder.
 func isFolder(path string) bool {
 	info, err := os.Stat(path)

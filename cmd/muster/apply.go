@@ -39,7 +39,7 @@ A second time it changes nothing. If one definition is refused, nothing is done.
   muster apply definitions/ --yes -o json`,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return db.withStore(cmd, env, func(s *store.Store) error {
+			return db.withConfiguredStore(cmd, env, func(s *store.Store) error {
 				path := db.desiredPath(args)
 				p, err := makePlan(cmd, env, s, path, &f, empty)
 				if err != nil {

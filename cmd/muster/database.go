@@ -38,16 +38,40 @@ func (f *databaseFlags) load(env *environment) (*config.Config, error) {
 	return c, err
 }
 
+// loadForDatabase is load for a command that needs nothing of the configuration but where the
+// database is: if that is said elsewhere, mistakes in the file are a mere warning.
+func (f *databaseFlags) loadForDatabase(env *environment, log *slog.Logger) (*config.Config, error) {
+	c, err := f.load(env)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return c, err
+	}
+	by := "--database"
+	if f.database == "" {
+		// The file goes before the environment, and must be seen not to name another database.
+		if url, _ := env.lookup("DATABASE_URL"); url == "" || !config.NamesNoDatabase(f.config) {
+			return nil, err
+		}
+		by = "DATABASE_URL"
+	}
+	log.Warn("the configuration has mistakes, and is not used: the database is named elsewhere", "by", by, "error", err)
+	return config.Parse(config.File, nil, env.lookup)
+}
+
 // start finds the database, or starts the private one, with the schema up to date.
 func (f *databaseFlags) start(ctx context.Context, env *environment, c *config.Config, log *slog.Logger) (*pgserver.Server, error) {
 	return startDatabase(ctx, f.options(env, c, log), log)
 }
 
-// options say which database it is: a flag goes before the configuration, and that before DATABASE_URL.
-func (f *databaseFlags) options(env *environment, c *config.Config, log *slog.Logger) pgserver.Options {
+// address is where the database is: a flag goes before the configuration, and that before
+// DATABASE_URL. Empty: it is the private one.
+func (f *databaseFlags) address(env *environment, c *config.Config) string {
 	fromEnvironment, _ := env.lookup("DATABASE_URL")
+	return cmp.Or(f.database, c.Database, fromEnvironment)
+}
+
+func (f *databaseFlags) options(env *environment, c *config.Config, log *slog.Logger) pgserver.Options {
 	return pgserver.Options{
-		DSN: cmp.Or(f.database, c.Database, fromEnvironment), Dir: f.data,
+		DSN: f.address(env, c), Dir: f.data,
 		SearchPath: migrations.Schema, Attach: true, Log: log,
 	}
 }
@@ -90,12 +114,26 @@ func (f *databaseFlags) open(ctx context.Context, env *environment, c *config.Co
 }
 
 // withStore opens the database for a command that needs nothing else.
-func (f *databaseFlags) withStore(cmd *cobra.Command, env *environment, do func(*store.Store) error) (err error) {
+func (f *databaseFlags) withStore(cmd *cobra.Command, env *environment, do func(*store.Store) error) error {
+	log := env.logger(slog.LevelWarn)
+	c, err := f.loadForDatabase(env, log)
+	if err != nil {
+		return err
+	}
+	return f.onStore(cmd, env, c, log, do)
+}
+
+// withConfiguredStore is withStore for a command whose configuration must be right.
+func (f *databaseFlags) withConfiguredStore(cmd *cobra.Command, env *environment, do func(*store.Store) error) error {
 	c, err := f.load(env)
 	if err != nil {
 		return err
 	}
-	s, _, closeDB, err := f.open(cmd.Context(), env, c, env.logger(slog.LevelWarn))
+	return f.onStore(cmd, env, c, env.logger(slog.LevelWarn), do)
+}
+
+func (f *databaseFlags) onStore(cmd *cobra.Command, env *environment, c *config.Config, log *slog.Logger, do func(*store.Store) error) (err error) {
+	s, _, closeDB, err := f.open(cmd.Context(), env, c, log)
 	if err != nil {
 		return err
 	}

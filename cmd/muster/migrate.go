@@ -25,11 +25,12 @@ that beforehand, for looking, and for mending after a migration was interrupted.
 
 // withServer finds the database for a command, without touching its schema.
 func (f *databaseFlags) withServer(cmd *cobra.Command, env *environment, do func(dsn string) error) (err error) {
-	c, err := f.load(env)
+	log := env.logger(slog.LevelWarn)
+	c, err := f.loadForDatabase(env, log)
 	if err != nil {
 		return err
 	}
-	server, err := pgserver.Start(cmd.Context(), f.options(env, c, env.logger(slog.LevelWarn)))
+	server, err := pgserver.Start(cmd.Context(), f.options(env, c, log))
 	if err != nil {
 		return err
 	}

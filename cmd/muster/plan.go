@@ -73,7 +73,7 @@ its time is up they stand for the profiles looked at by then, and it says so.`,
   muster plan -o json`,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return db.withStore(cmd, env, func(s *store.Store) error {
+			return db.withConfiguredStore(cmd, env, func(s *store.Store) error {
 				p, err := makePlan(cmd, env, s, db.desiredPath(args), &f, false)
 				if err != nil {
 					return err

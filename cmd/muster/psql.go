@@ -89,11 +89,12 @@ func (f *databaseFlags) take(args []string) (rest []string, help bool, err error
 
 // psql runs the program until it ends, and ends as it did.
 func psql(cmd *cobra.Command, env *environment, db *databaseFlags, args []string) (err error) {
-	c, err := db.load(env)
+	log := env.logger(slog.LevelWarn)
+	c, err := db.loadForDatabase(env, log)
 	if err != nil {
 		return err
 	}
-	server, err := db.start(cmd.Context(), env, c, env.logger(slog.LevelWarn))
+	server, err := db.start(cmd.Context(), env, c, log)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ something differs; --repair mends it and queues what has to be told.`,
 				return usageError{fmt.Errorf("--share %g: it must be above 0, and 1 at most", o.Share)}
 			}
 			o.Keys = args
-			return db.withStore(cmd, env, func(s *store.Store) error {
+			return db.withConfiguredStore(cmd, env, func(s *store.Store) error {
 				log := env.logger(slog.LevelWarn)
 				rules, err := identityRules(cmd.Context(), s)
 				if err != nil {
