@@ -41,12 +41,3 @@ func (s *Store) Versions(ctx context.Context, key string) ([]Version, error) {
 		return v, err
 	})
 }
-
-// DestinationNames are those of the destinations in use, sorted.
-func (s *Store) DestinationNames(ctx context.Context) ([]string, error) {
-	rows, err := s.pool.Query(ctx, `SELECT name FROM destinations WHERE removed_at IS NULL ORDER BY name`)
-	if err != nil {
-		return nil, fmt.Errorf("read the destinations: %w", err)
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
-}

@@ -113,6 +113,7 @@ Start with:  muster demo     a real shop's log, from calls to Mixpanel, on this 
 		}
 		root.AddCommand(part.commands...)
 	}
+	completeArguments(env, root)
 	root.SetHelpCommandGroupID("Besides:")
 	root.SetCompletionCommandGroupID("Besides:")
 	return root
