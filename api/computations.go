@@ -178,7 +178,7 @@ func (a *API) remove(r *request, k kind) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	removed, err := app.RemoveWith(r.Context(), a.store, def.Key, engine.Cleanup(cleanup), a.cfg.Now())
+	removed, err := app.Remove(r.Context(), a.store, def.Key, engine.Cleanup(cleanup), a.cfg.Now())
 	if err == nil && !removed {
 		err = unknown(def.Key)
 	}

@@ -130,14 +130,10 @@ func Apply(ctx context.Context, s *store.Store, desired engine.Desired, plan *en
 	return nil
 }
 
-// Remove deletes a computation, see engine.Engine.Remove; false: there is none. What
-// destinations are told of that is queued by whoever runs (App.Run).
-func Remove(ctx context.Context, s *store.Store, key string, now time.Time) (bool, error) {
-	return RemoveWith(ctx, s, key, "", now)
-}
-
-// RemoveWith is Remove with another cleanup than its connections say; empty: what they say.
-func RemoveWith(ctx context.Context, s *store.Store, key string, cleanup engine.Cleanup, now time.Time) (bool, error) {
+// Remove deletes a computation, see engine.Engine.RemoveWith; false: there is none. What
+// destinations are told of that, by this cleanup or if it is empty by what its connections
+// say, is queued by whoever runs (App.Run).
+func Remove(ctx context.Context, s *store.Store, key string, cleanup engine.Cleanup, now time.Time) (bool, error) {
 	e, err := engineOn(s)
 	if err != nil {
 		return false, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -176,7 +177,16 @@ func (m *machine) applied(t *rapid.T, desired engine.Desired) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := config.ParseDefinitions("export.yaml", text, []string{"mixpanel"})
+	file, err := os.CreateTemp("", "export-*.yaml") // a T of rapid has no folder
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(text)
+	if err = errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	read, err := config.LoadDefinitions(file.Name(), func(string) (string, bool) { return "", false }, []string{"mixpanel"})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

@@ -242,7 +242,7 @@ func TestCleanups(t *testing.T) {
 
 	l.pass(time.Minute)
 	for _, key := range []string{"exits", "unsets", "stays"} {
-		if found, err := app.Remove(t.Context(), l.store, key, l.now); err != nil || !found {
+		if found, err := app.Remove(t.Context(), l.store, key, "", l.now); err != nil || !found {
 			t.Fatal(found, err)
 		}
 	}
@@ -289,7 +289,7 @@ func TestCleanups(t *testing.T) {
 	l.want("refused", l.defines(spent), "")
 	l.settle()
 	l.want("spent again", l.property("one", "u1", "spent"), "5")
-	if _, err := app.RemoveWith(t.Context(), l.store, "spent", engine.CleanupNone, l.now); err != nil {
+	if _, err := app.Remove(t.Context(), l.store, "spent", engine.CleanupNone, l.now); err != nil {
 		t.Fatal(err)
 	}
 	l.settle()
@@ -307,7 +307,7 @@ func TestKeysAreNotReusedUnasked(t *testing.T) {
 	l.says("kim", `{"gone":null}`)
 	l.want("refused", l.defines(pros), "")
 	l.settle()
-	if _, err := app.Remove(t.Context(), l.store, "pros", l.now); err != nil {
+	if _, err := app.Remove(t.Context(), l.store, "pros", "", l.now); err != nil {
 		t.Fatal(err)
 	}
 	check := func(want map[string]string, defs ...engine.Definition) {
@@ -427,7 +427,7 @@ func TestRetellingsOfSuppressedPeopleFollow(t *testing.T) {
 	}
 	l.pass(time.Hour)
 	for _, key := range []string{"unsets", "exits"} {
-		if found, err := app.Remove(t.Context(), l.store, key, l.now); err != nil || !found {
+		if found, err := app.Remove(t.Context(), l.store, key, "", l.now); err != nil || !found {
 			t.Fatal(found, err)
 		}
 	}
@@ -504,7 +504,7 @@ func TestEditsOfConnectionsHoldForLaterChanges(t *testing.T) {
 	l.want("events", events(), []string{"kim Audience Exited", "lee Went Pro", "pat Became Pro"})
 
 	l.pass(time.Minute)
-	if found, err := app.Remove(t.Context(), l.store, "pros", l.now); err != nil || !found {
+	if found, err := app.Remove(t.Context(), l.store, "pros", "", l.now); err != nil || !found {
 		t.Fatal(found, err)
 	}
 	l.settle()

@@ -27,15 +27,6 @@ func LoadDefinitions(path string, getenv func(string) (string, bool), destinatio
 	return merge(documents, destinations)
 }
 
-// ParseDefinitions is LoadDefinitions for the text of one file; name is for messages. It knows no variables.
-func ParseDefinitions(name string, text []byte, destinations []string) (*Config, error) {
-	d, err := read(name, text, func(string) (string, bool) { return "", false })
-	if err != nil {
-		return nil, err
-	}
-	return merge([]*document{d}, destinations)
-}
-
 // NamesNoDatabase tells whether a file or folder, in which anything may be wrong, can be read
 // as far as it takes to see that it does not say where the database is.
 func NamesNoDatabase(path string) bool {

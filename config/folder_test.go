@@ -125,6 +125,13 @@ audiences:
 	}
 }
 
+// loadText is LoadDefinitions of a file with this text, where no variable is set.
+func loadText(t *testing.T, name, text string, destinations ...string) (*config.Config, error) {
+	t.Helper()
+	path := filepath.Join(folder(t, map[string]string{name: text}), name)
+	return config.LoadDefinitions(path, func(string) (string, bool) { return "", false }, destinations)
+}
+
 // The characters of a query are found where they are, however it is written.
 func TestPlacesOfBlocks(t *testing.T) {
 	for name, c := range map[string]struct{ query, want, line string }{
@@ -145,7 +152,7 @@ func TestPlacesOfBlocks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, ends := range []string{"\n", "\r\n"} {
 				text := strings.ReplaceAll("audiences:\n  - name: A\n    query: "+c.query+"\n    description: a secret\n", "\n", ends)
-				conf, err := config.ParseDefinitions("a.yaml", []byte(text), nil)
+				conf, err := loadText(t, "a.yaml", text)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -176,7 +183,7 @@ func TestExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.ParseDefinitions("x.yaml", text, []string{"m"})
+	c, err := loadText(t, "x.yaml", string(text), "m")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

@@ -127,7 +127,7 @@ definition stands in a file, take it out there too, or muster serve reports it a
 						return err
 					}
 				}
-				if _, err := app.RemoveWith(cmd.Context(), s, args[0], engine.Cleanup(cleanup), env.now()); err != nil {
+				if _, err := app.Remove(cmd.Context(), s, args[0], engine.Cleanup(cleanup), env.now()); err != nil {
 					return err
 				}
 				fmt.Fprintf(env.out, "%s is deleted\n", args[0])
