@@ -101,6 +101,12 @@ func TestReaderReadsInspectAndNothingElse(t *testing.T) {
 			t.Errorf("%s: %v; want that it is refused", statement, err)
 		}
 	}
+	// What is kept of a destination's secrets is in no view.
+	_, err = owner.Exec(ctx, `INSERT INTO muster.destinations (name, kind, created_at, configuration)
+		VALUES ('m', 'mixpanel', now(), '{"secrets": {"token": {"variable": "ITS_VARIABLE", "hash": "its-hash"}}}')`)
+	if err != nil {
+		t.Fatal(err)
+	}
 	views := 0
 	for _, r := range relations {
 		name := pgx.Identifier{r.Schema, r.Name}.Sanitize()
@@ -109,6 +115,11 @@ func TestReaderReadsInspectAndNothingElse(t *testing.T) {
 			views++
 			if _, err := reader.Exec(ctx, "SELECT * FROM "+name+" LIMIT 10"); err != nil {
 				t.Errorf("%s cannot be read: %v", name, err)
+			}
+			var shown int
+			err := reader.QueryRow(ctx, "SELECT count(*) FROM "+name+" v WHERE v::text ~ 'ITS_VARIABLE|its-hash'").Scan(&shown)
+			if err != nil || shown > 0 {
+				t.Errorf("%s shows what is kept of secrets: %d rows, %v", name, shown, err)
 			}
 		case r.Kind == "S":
 			refused("SELECT nextval('" + name + "')")
