@@ -49,8 +49,12 @@ func (b *eventBatch) board() {
 		e := &b.events[i]
 		switch {
 		case e.identity.kind != "":
-			b.server.flights.board(b.call, b.token(e), e.identity.id, asIdentity, i)
-			b.server.flights.board(b.call, b.token(e), e.identity.other, asIdentity, i)
+			as := asIdentity
+			if p := b.server.projects[b.token(e)]; p != nil && e.identity.kind != eventMerge && p.identities.belongs(e.identity.other) {
+				as = asEvent // it changes nothing, in whatever order
+			}
+			b.server.flights.board(b.call, b.token(e), e.identity.id, as, i)
+			b.server.flights.board(b.call, b.token(e), e.identity.other, as, i)
 		case e.distinctID != "":
 			b.server.flights.board(b.call, b.token(e), e.distinctID, asEvent, i)
 		}

@@ -231,6 +231,36 @@ func TestOverlaps(t *testing.T) {
 	}
 }
 
+// An identity event of an id that belongs to others already changes nothing, and may overlap
+// with what it likes; the first one may not.
+func TestOverlapsWithIdentify(t *testing.T) {
+	const device = "5f3c3f39-21c2-4f1d-8d2c-3a2b1c0d9e8f"
+	identify := request{path: "/track?ip=0", body: list(event("$identify", "$identified_id", `"u"`, "$anon_id", `"`+device+`"`))}
+	for _, known := range []bool{false, true} {
+		s := start(t, mixpaneltest.Options{Projects: []mixpaneltest.Project{{Token: token, IDMerge: mixpaneltest.Original}}})
+		if known {
+			identify.send(t, s)
+		}
+		s.SetFaults(mixpaneltest.Fault{Kind: mixpaneltest.FaultDelay, Delay: 300 * time.Millisecond})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if r, err := (request{path: "/import", body: list(event("A", "distinct_id", `"`+device+`"`))}).try(t, s); err != nil || r.status != 200 {
+				t.Errorf("%v, status %d", err, r.status)
+			}
+		}()
+		eventually(t, "the event is delayed", func() bool { return s.InFlight() == 1 })
+		identify.send(t, s)
+		<-done
+		if !known {
+			s.Expect(mixpaneltest.RuleOverlap)
+		}
+		if got := rules(s); (len(got) == 0) != known {
+			t.Errorf("the pair known: %v; violations %v", known, s.Violations())
+		}
+	}
+}
+
 func TestFaultValidate(t *testing.T) {
 	for _, f := range []mixpaneltest.Fault{
 		{},

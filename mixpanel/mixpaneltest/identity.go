@@ -146,6 +146,14 @@ func (i *identities) identify(user, anonymous string) effect {
 	return i.merge(user, anonymous)
 }
 
+// belongs tells whether an id belongs to others already, in an original project: no alias and
+// no $identify joins it with anybody any more.
+func (i *identities) belongs(id string) bool {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.mode == Original && i.clusters[id] != nil
+}
+
 // merge joins the clusters of two ids; that of the first gives its name.
 func (i *identities) merge(a, b string) effect {
 	of := func(id string) *cluster {
