@@ -2,6 +2,8 @@ package crash
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"muster/tests/served"
@@ -79,9 +82,10 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// spoilt are changes of what is stored, each with a difference that has to be found.
+// spoilt are changes of what is stored, each with a difference that has to be found. ANSWERED is
+// the key of a call that was answered 200.
 var spoilt = []struct{ sql, difference string }{
-	{`DELETE FROM muster.message_keys WHERE key = (SELECT min(key::text)::uuid FROM muster.message_keys)`, "was answered 200, and of its"},
+	{`DELETE FROM muster.message_keys WHERE key = 'ANSWERED'`, "was answered 200, and of its"},
 	{`INSERT INTO muster.message_keys (key, received_on) SELECT md5('x' || n)::uuid, received_on
 		FROM (SELECT max(received_on) AS received_on FROM muster.message_keys) d, generate_series(1, 2) n`, "message ids are taken that were never sent"},
 	{`DELETE FROM muster.events WHERE seq = (SELECT min(seq) FROM muster.events)`, "is 0 times in the event log"},
@@ -110,7 +114,13 @@ func spoil(t *testing.T, run *trial) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	answered := slices.IndexFunc(run.requests, func(q *request) bool { return q.answered })
+	if answered < 0 {
+		return errors.New("nothing was answered 200")
+	}
+	sum := sha256.Sum256([]byte(run.requests[answered].calls[0].id))
 	for _, s := range spoilt {
+		s.sql = strings.Replace(s.sql, "ANSWERED", uuid.UUID(sum[:16]).String(), 1)
 		if tag, err := conn.Exec(ctx, s.sql); err != nil || tag.RowsAffected() == 0 {
 			return fmt.Errorf("%s: %d rows, %w", s.sql, tag.RowsAffected(), err)
 		}
