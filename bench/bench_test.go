@@ -93,6 +93,8 @@ func BenchmarkBackfill(b *testing.B) { small(b, "backfill", "-events", "20000") 
 
 func BenchmarkMerge(b *testing.B) { small(b, "merge", "-sizes", "10", "-merges", "20") }
 
+func BenchmarkSQL(b *testing.B) { small(b, "sql", "-events", "20000") }
+
 func BenchmarkStorage(b *testing.B) { small(b, "storage", "-events", "5000") }
 
 func BenchmarkIdle(b *testing.B) { small(b, "idle", "-events", "2000", "-for", "1s") }

@@ -37,6 +37,7 @@ var benchmarks = []benchmark{
 	{"backfill", "one audience over all history, against one GROUP BY", backfillFlags},
 	{"plan", "the plan of an edit that moves a twentieth of all profiles, against applying it", planFlags},
 	{"merge", "merges of two profiles, against an UPDATE of the same events", mergeFlags},
+	{"sql", "the statements of docs/sql.md, against counting the log", questionsFlags},
 	{"storage", "bytes for an event, a profile and a membership", storageFlags},
 	{"idle", "processor time of 40 definitions while nothing happens", idleFlags},
 	{"mapper", "Segment calls to Mixpanel's messages, on one core, against decoding their JSON into maps and encoding it again", mapperFlags},
