@@ -30,6 +30,7 @@ CREATE TABLE external_ids (
     message_id text NOT NULL,
     PRIMARY KEY (bucket, profile_id, id_type, id_value)
 );
+CREATE INDEX external_ids_by_value ON external_ids (id_value);
 COMMENT ON TABLE external_ids IS 'The ids by which a profile is known outside.';
 COMMENT ON COLUMN external_ids.bucket IS 'Bucket of the profile.';
 COMMENT ON COLUMN external_ids.profile_id IS 'The profile.';

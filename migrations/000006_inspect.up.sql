@@ -16,39 +16,40 @@ CREATE VIEW inspect.profiles AS
 SELECT p.profile_id, p.created_at, p.merges,
     (SELECT array_agg(e.id_value ORDER BY e.added_at) FROM muster.external_ids e WHERE e.bucket = p.bucket AND e.profile_id = p.profile_id AND e.id_type = 'user_id') AS user_ids,
     (SELECT array_agg(e.id_value ORDER BY e.added_at) FROM muster.external_ids e WHERE e.bucket = p.bucket AND e.profile_id = p.profile_id AND e.id_type = 'email') AS emails,
-    (SELECT array_agg(e.id_value ORDER BY e.added_at) FROM muster.external_ids e WHERE e.bucket = p.bucket AND e.profile_id = p.profile_id AND e.id_type = 'anonymous_id') AS anonymous_ids
+    (SELECT array_agg(e.id_value ORDER BY e.added_at) FROM muster.external_ids e WHERE e.bucket = p.bucket AND e.profile_id = p.profile_id AND e.id_type = 'anonymous_id') AS anonymous_ids,
+    p.bucket
 FROM muster.profiles p;
 COMMENT ON VIEW inspect.profiles IS 'Profiles with the ids that destinations know them by.';
 
 CREATE VIEW inspect.external_ids AS
-SELECT e.id_type, e.id_value, e.profile_id, e.added_at, e.message_id FROM muster.external_ids e;
+SELECT e.id_type, e.id_value, e.profile_id, e.added_at, e.message_id, e.bucket FROM muster.external_ids e;
 COMMENT ON VIEW inspect.external_ids IS 'Which profile has which external id, since when, and by which call.';
 
 CREATE VIEW inspect.members AS
-SELECT c.key, v.profile_id, v.since, v.reason
+SELECT c.key, v.profile_id, v.since, v.reason, v.bucket
 FROM muster.computed_values v JOIN muster.computations c USING (computation_id)
 WHERE c.kind = 'audience' AND v.value = 'true';
 COMMENT ON VIEW inspect.members IS 'Who is in which audience, since when, and what made it so.';
 
 CREATE VIEW inspect.trait_values AS
-SELECT c.key, v.profile_id, v.value, v.since, v.reason
+SELECT c.key, v.profile_id, v.value, v.since, v.reason, v.bucket
 FROM muster.computed_values v JOIN muster.computations c USING (computation_id)
 WHERE c.kind = 'trait' AND v.value <> 'null';
 COMMENT ON VIEW inspect.trait_values IS 'Values of computed traits.';
 
 CREATE VIEW inspect.traits AS
-SELECT t.profile_id, t.key, t.value, t.changed_at FROM muster.traits t WHERE t.value IS NOT NULL;
+SELECT t.profile_id, t.key, t.value, t.changed_at, t.bucket FROM muster.traits t WHERE t.value IS NOT NULL;
 COMMENT ON VIEW inspect.traits IS 'Traits that calls have set.';
 
 CREATE VIEW inspect.changes AS
-SELECT c.key, c.kind, h.profile_id, h.changed_at, h.value, h.reason
+SELECT c.key, c.kind, h.profile_id, h.changed_at, h.value, h.reason, h.bucket
 FROM muster.value_changes h JOIN muster.computations c USING (computation_id);
 COMMENT ON VIEW inspect.changes IS 'History of memberships and trait values.';
 
 CREATE VIEW inspect.events AS
-SELECT e.profile_id, n.name, e.ts, e.received_at, s.name AS source, e.message_id, e.properties, e.context
+SELECT e.profile_id, n.name, e.ts, e.received_at, s.name AS source, e.message_id, e.properties, e.context, e.bucket
 FROM muster.events e JOIN muster.event_names n USING (event_name_id) JOIN muster.sources s USING (source_id);
-COMMENT ON VIEW inspect.events IS 'Events with their names. Give a range of ts, or a profile: the log is long.';
+COMMENT ON VIEW inspect.events IS 'Events with their names. Give a range of ts, or bucket and profile_id: the log is long.';
 
 CREATE VIEW inspect.merges AS
 SELECT m.loser_id, m.survivor_id, m.merged_at, m.message_id FROM muster.profile_merges m;
@@ -89,7 +90,7 @@ FROM muster.backfills b, LATERAL (SELECT round((b.profiles_done /
 COMMENT ON VIEW inspect.backfills IS 'Walks over all profiles for new and edited definitions, with their progress.';
 
 CREATE VIEW inspect.told AS
-SELECT d.name AS destination, c.key, l.profile_id, l.ids, l.value, l.told, l.told_at
+SELECT d.name AS destination, c.key, l.profile_id, l.ids, l.value, l.told, l.told_at, l.bucket
 FROM muster.ledger l
 JOIN muster.connections n USING (connection_id)
 JOIN muster.computations c USING (computation_id)
@@ -143,6 +144,7 @@ COMMENT ON COLUMN inspect.backfills.profiles_done IS 'Profiles done.';
 COMMENT ON COLUMN inspect.backfills.profiles_total IS 'Profiles at its start.';
 COMMENT ON COLUMN inspect.backfills.started_at IS 'When it began.';
 COMMENT ON COLUMN inspect.backfills.status IS 'Where it stands.';
+COMMENT ON COLUMN inspect.changes.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 COMMENT ON COLUMN inspect.changes.changed_at IS 'When it got the value.';
 COMMENT ON COLUMN inspect.changes.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
 COMMENT ON COLUMN inspect.changes.kind IS 'audience or trait.';
@@ -177,6 +179,7 @@ COMMENT ON COLUMN inspect.dead_letters.reason IS 'Why.';
 COMMENT ON COLUMN inspect.dead_letters.resolution IS 'retried or dropped; null while it waits for a decision.';
 COMMENT ON COLUMN inspect.dead_letters.resolved_at IS 'When that was decided.';
 COMMENT ON COLUMN inspect.dead_letters.value IS 'The value; null of a forwarded call.';
+COMMENT ON COLUMN inspect.events.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 COMMENT ON COLUMN inspect.events.context IS 'Context.';
 COMMENT ON COLUMN inspect.events.message_id IS 'The call.';
 COMMENT ON COLUMN inspect.events.name IS 'Name.';
@@ -185,11 +188,13 @@ COMMENT ON COLUMN inspect.events.properties IS 'Properties.';
 COMMENT ON COLUMN inspect.events.received_at IS 'When it was received.';
 COMMENT ON COLUMN inspect.events.source IS 'Where it came from.';
 COMMENT ON COLUMN inspect.events.ts IS 'When it happened.';
+COMMENT ON COLUMN inspect.external_ids.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 COMMENT ON COLUMN inspect.external_ids.added_at IS 'Since when the profile has it.';
 COMMENT ON COLUMN inspect.external_ids.id_type IS 'Type of the id.';
 COMMENT ON COLUMN inspect.external_ids.id_value IS 'The id.';
 COMMENT ON COLUMN inspect.external_ids.message_id IS 'The call.';
 COMMENT ON COLUMN inspect.external_ids.profile_id IS 'The profile.';
+COMMENT ON COLUMN inspect.members.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 COMMENT ON COLUMN inspect.members.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
 COMMENT ON COLUMN inspect.members.profile_id IS 'The profile.';
 COMMENT ON COLUMN inspect.members.reason IS 'Why.';
@@ -198,6 +203,7 @@ COMMENT ON COLUMN inspect.merges.loser_id IS 'The profile that is no more.';
 COMMENT ON COLUMN inspect.merges.merged_at IS 'When.';
 COMMENT ON COLUMN inspect.merges.message_id IS 'The call.';
 COMMENT ON COLUMN inspect.merges.survivor_id IS 'The profile that has all its ids and events now.';
+COMMENT ON COLUMN inspect.profiles.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 COMMENT ON COLUMN inspect.profiles.anonymous_ids IS 'Its anonymous ids, oldest first.';
 COMMENT ON COLUMN inspect.profiles.created_at IS 'When it came to be.';
 COMMENT ON COLUMN inspect.profiles.emails IS 'Its emails, oldest first.';
@@ -236,6 +242,7 @@ COMMENT ON COLUMN inspect.slots.schedule IS 'Cron text in UTC; empty for realtim
 COMMENT ON COLUMN inspect.slots.slot IS 'The instant.';
 COMMENT ON COLUMN inspect.slots.started_at IS 'When it began.';
 COMMENT ON COLUMN inspect.slots.status IS 'Where it stands.';
+COMMENT ON COLUMN inspect.told.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 COMMENT ON COLUMN inspect.told.destination IS 'To whom.';
 COMMENT ON COLUMN inspect.told.ids IS 'The combination of external ids that the call carries.';
 COMMENT ON COLUMN inspect.told.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
@@ -243,11 +250,13 @@ COMMENT ON COLUMN inspect.told.profile_id IS 'The profile.';
 COMMENT ON COLUMN inspect.told.told IS 'How often it heard something.';
 COMMENT ON COLUMN inspect.told.told_at IS 'Time in the last message.';
 COMMENT ON COLUMN inspect.told.value IS 'The value.';
+COMMENT ON COLUMN inspect.trait_values.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 COMMENT ON COLUMN inspect.trait_values.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
 COMMENT ON COLUMN inspect.trait_values.profile_id IS 'The profile.';
 COMMENT ON COLUMN inspect.trait_values.reason IS 'Why.';
 COMMENT ON COLUMN inspect.trait_values.since IS 'Since when.';
 COMMENT ON COLUMN inspect.trait_values.value IS 'The value.';
+COMMENT ON COLUMN inspect.traits.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 COMMENT ON COLUMN inspect.traits.changed_at IS 'When it got the value.';
 COMMENT ON COLUMN inspect.traits.key IS 'Key of the audience or trait; in inspect.traits, of the trait.';
 COMMENT ON COLUMN inspect.traits.profile_id IS 'The profile.';

@@ -322,7 +322,8 @@ CREATE VIEW inspect.changes AS
     h.profile_id,
     h.changed_at,
     h.value,
-    h.reason
+    h.reason,
+    h.bucket
    FROM (muster.value_changes h
      JOIN muster.computations c USING (computation_id));
 
@@ -339,6 +340,8 @@ COMMENT ON COLUMN inspect.changes.changed_at IS 'When it got the value.';
 COMMENT ON COLUMN inspect.changes.value IS 'The value.';
 
 COMMENT ON COLUMN inspect.changes.reason IS 'Why.';
+
+COMMENT ON COLUMN inspect.changes.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 
 CREATE TABLE muster.computation_versions (
     computation_id bigint NOT NULL,
@@ -729,12 +732,13 @@ CREATE VIEW inspect.events AS
     s.name AS source,
     e.message_id,
     e.properties,
-    e.context
+    e.context,
+    e.bucket
    FROM ((muster.events e
      JOIN muster.event_names n USING (event_name_id))
      JOIN muster.sources s USING (source_id));
 
-COMMENT ON VIEW inspect.events IS 'Events with their names. Give a range of ts, or a profile: the log is long.';
+COMMENT ON VIEW inspect.events IS 'Events with their names. Give a range of ts, or bucket and profile_id: the log is long.';
 
 COMMENT ON COLUMN inspect.events.profile_id IS 'The profile.';
 
@@ -751,6 +755,8 @@ COMMENT ON COLUMN inspect.events.message_id IS 'The call.';
 COMMENT ON COLUMN inspect.events.properties IS 'Properties.';
 
 COMMENT ON COLUMN inspect.events.context IS 'Context.';
+
+COMMENT ON COLUMN inspect.events.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 
 CREATE TABLE muster.external_ids (
     bucket integer NOT NULL,
@@ -780,7 +786,8 @@ CREATE VIEW inspect.external_ids AS
     e.id_value,
     e.profile_id,
     e.added_at,
-    e.message_id
+    e.message_id,
+    e.bucket
    FROM muster.external_ids e;
 
 COMMENT ON VIEW inspect.external_ids IS 'Which profile has which external id, since when, and by which call.';
@@ -794,6 +801,8 @@ COMMENT ON COLUMN inspect.external_ids.profile_id IS 'The profile.';
 COMMENT ON COLUMN inspect.external_ids.added_at IS 'Since when the profile has it.';
 
 COMMENT ON COLUMN inspect.external_ids.message_id IS 'The call.';
+
+COMMENT ON COLUMN inspect.external_ids.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 
 CREATE TABLE muster.computed_values (
     bucket integer NOT NULL,
@@ -823,7 +832,8 @@ CREATE VIEW inspect.members AS
  SELECT c.key,
     v.profile_id,
     v.since,
-    v.reason
+    v.reason,
+    v.bucket
    FROM (muster.computed_values v
      JOIN muster.computations c USING (computation_id))
   WHERE ((c.kind = 'audience'::text) AND (v.value = 'true'::jsonb));
@@ -837,6 +847,8 @@ COMMENT ON COLUMN inspect.members.profile_id IS 'The profile.';
 COMMENT ON COLUMN inspect.members.since IS 'Since when.';
 
 COMMENT ON COLUMN inspect.members.reason IS 'Why.';
+
+COMMENT ON COLUMN inspect.members.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 
 CREATE TABLE muster.profile_merges (
     bucket integer NOT NULL,
@@ -997,7 +1009,8 @@ CREATE VIEW inspect.profiles AS
           WHERE ((e.bucket = p.bucket) AND (e.profile_id = p.profile_id) AND (e.id_type = 'email'::text))) AS emails,
     ( SELECT array_agg(e.id_value ORDER BY e.added_at) AS array_agg
            FROM muster.external_ids e
-          WHERE ((e.bucket = p.bucket) AND (e.profile_id = p.profile_id) AND (e.id_type = 'anonymous_id'::text))) AS anonymous_ids
+          WHERE ((e.bucket = p.bucket) AND (e.profile_id = p.profile_id) AND (e.id_type = 'anonymous_id'::text))) AS anonymous_ids,
+    p.bucket
    FROM muster.profiles p;
 
 COMMENT ON VIEW inspect.profiles IS 'Profiles with the ids that destinations know them by.';
@@ -1013,6 +1026,8 @@ COMMENT ON COLUMN inspect.profiles.user_ids IS 'Its user ids, oldest first.';
 COMMENT ON COLUMN inspect.profiles.emails IS 'Its emails, oldest first.';
 
 COMMENT ON COLUMN inspect.profiles.anonymous_ids IS 'Its anonymous ids, oldest first.';
+
+COMMENT ON COLUMN inspect.profiles.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 
 CREATE TABLE muster.queue (
     destination_id bigint NOT NULL,
@@ -1517,7 +1532,8 @@ CREATE VIEW inspect.told AS
     l.ids,
     l.value,
     l.told,
-    l.told_at
+    l.told_at,
+    l.bucket
    FROM (((muster.ledger l
      JOIN muster.connections n USING (connection_id))
      JOIN muster.computations c USING (computation_id))
@@ -1540,12 +1556,15 @@ COMMENT ON COLUMN inspect.told.told IS 'How often it heard something.';
 
 COMMENT ON COLUMN inspect.told.told_at IS 'Time in the last message.';
 
+COMMENT ON COLUMN inspect.told.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
+
 CREATE VIEW inspect.trait_values AS
  SELECT c.key,
     v.profile_id,
     v.value,
     v.since,
-    v.reason
+    v.reason,
+    v.bucket
    FROM (muster.computed_values v
      JOIN muster.computations c USING (computation_id))
   WHERE ((c.kind = 'trait'::text) AND (v.value <> 'null'::jsonb));
@@ -1561,6 +1580,8 @@ COMMENT ON COLUMN inspect.trait_values.value IS 'The value.';
 COMMENT ON COLUMN inspect.trait_values.since IS 'Since when.';
 
 COMMENT ON COLUMN inspect.trait_values.reason IS 'Why.';
+
+COMMENT ON COLUMN inspect.trait_values.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 
 CREATE TABLE muster.traits (
     bucket integer NOT NULL,
@@ -1590,7 +1611,8 @@ CREATE VIEW inspect.traits AS
  SELECT t.profile_id,
     t.key,
     t.value,
-    t.changed_at
+    t.changed_at,
+    t.bucket
    FROM muster.traits t
   WHERE (t.value IS NOT NULL);
 
@@ -1603,6 +1625,8 @@ COMMENT ON COLUMN inspect.traits.key IS 'Key of the audience or trait; in inspec
 COMMENT ON COLUMN inspect.traits.value IS 'The value.';
 
 COMMENT ON COLUMN inspect.traits.changed_at IS 'When it got the value.';
+
+COMMENT ON COLUMN inspect.traits.bucket IS 'Bucket of the profile: join with it too, and one profile is found at once.';
 
 CREATE TABLE muster.identity_violations (
     bucket integer NOT NULL,
@@ -2257,6 +2281,8 @@ CREATE INDEX due_evaluations_when ON muster.due_evaluations USING btree (computa
 CREATE INDEX events_by_seq ON ONLY muster.events USING brin (seq) WITH (pages_per_range='32');
 
 CREATE INDEX events_by_ts ON ONLY muster.events USING brin (ts) WITH (pages_per_range='32');
+
+CREATE INDEX external_ids_by_value ON muster.external_ids USING btree (id_value);
 
 CREATE INDEX identity_violations_by_time ON muster.identity_violations USING brin (happened_at) WITH (pages_per_range='32');
 
