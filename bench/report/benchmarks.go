@@ -47,6 +47,7 @@ var benchmarks = []benchmark{
 	{"backfill-20m", "go run ./bench backfill -events 20000000", "go run ./bench backfill -events 50000", 6, true, saves},
 	{"plan", "go run ./bench plan", "go run ./bench plan -events 20000 -profiles 5000", 3, false, saves},
 	{"merge", "go run ./bench merge", "go run ./bench merge -sizes 10,100 -merges 20", 1, false, saves},
+	{"sql", "go run ./bench sql", "go run ./bench sql -events 20000", 3, false, saves},
 	{"storage", "go run ./bench storage", "go run ./bench storage -events 5000", 1, false, saves},
 	{"idle", "go run ./bench idle", "go run ./bench idle -events 2000 -for 1s", 2, false, saves},
 	{"mapper", "go run ./bench mapper", "go run ./bench mapper -for 10ms", 1, false, saves},
@@ -64,8 +65,8 @@ var benchmarks = []benchmark{
 		"go test ./engine -run TestFoldsAreTheReference -rapid.checks=50 -count=1 -timeout 0 -v", 15, true,
 		reader{says: rapidSays},
 	},
-	{"crash", "go run ./bench/crash -n 100", "go run ./bench/crash -n 2 -quick", 10, true, crashes},
-	{"crash-two", "go run ./bench/crash -n 100 -processes 2", "go run ./bench/crash -n 2 -processes 2 -quick", 12, true, crashes},
+	{"crash", "go run ./bench/crash -n 1000", "go run ./bench/crash -n 2 -quick", 40, true, crashes},
+	{"crash-two", "go run ./bench/crash -n 1000 -processes 2", "go run ./bench/crash -n 2 -processes 2 -quick", 60, true, crashes},
 	{"soak", "go run ./bench/load -soak 2h -rate 80 -graph " + graph, "go run ./bench/load -soak 1m -rate 5 -users 500", 125, true, saves},
 }
 

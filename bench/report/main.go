@@ -1,7 +1,7 @@
 // Command report runs the benchmarks whose figures the README and docs/benchmarks.md give, keeps
 // each result in bench/results, and writes both from what is kept there:
 //
-//	go run ./bench/report                        # all but the long ones, about 40 minutes on two cores
+//	go run ./bench/report                        # all but the long ones, about 45 minutes on two cores
 //	go run ./bench/report -run hourly,backfill   # these
 //	go run ./bench/report -render                # run nothing, write the pages anew
 //	go run ./bench/report -small -o /tmp/trial   # all of them in minutes, into another folder

@@ -52,10 +52,10 @@ func (s *saved) host() string {
 	return fmt.Sprintf("%s, %s, %d cores", s.Machine.System, s.Machine.Processor, s.Machine.Cores)
 }
 
-// find returns the lines of a measure whose case contains one text and whose baseline begins with another.
+// find returns the lines of a measure, or of all if it is empty, whose case contains one text and whose baseline begins with another.
 func (s *saved) find(in, measure, baseline string) (found []result.Line) {
 	for _, l := range s.Lines {
-		if strings.Contains(l.Case, in) && l.Measure == measure && strings.HasPrefix(l.Baseline, baseline) {
+		if strings.Contains(l.Case, in) && (measure == "" || l.Measure == measure) && strings.HasPrefix(l.Baseline, baseline) {
 			found = append(found, l)
 		}
 	}
