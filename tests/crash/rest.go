@@ -3,6 +3,7 @@ package crash
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,8 +21,10 @@ const busy = `
 		WHERE c.deleted_at IS NULL AND v.version > c.version
 	UNION ALL SELECT 'slots to come', 1 WHERE NOT EXISTS (SELECT FROM muster.slots WHERE status = 'done' AND slot >= $1)`
 
-// restPatience is how long everything may take to come to rest: a slot that died is held
-// for a minute by its lease, and retries wait a minute at most.
+// restPatience is how long nothing may get on before all has come to rest: a slot that died is
+// held for a minute by its lease, and retries wait a minute at most. As long as fewer and fewer
+// messages wait, there is no hurry: aliases settle one after the other, and thousands of
+// kills leave many.
 const restPatience = 5 * time.Minute
 
 // rest makes a last edit, which must succeed, and waits until nothing is left to be done.
@@ -45,27 +48,33 @@ func (t *trial) rest(ctx context.Context) error {
 	if t.options.WholeSlot {
 		from = time.Now()
 	}
-	for deadline := time.Now().Add(restPatience); ; {
-		left, err := leftToDo(ctx, conn, from)
+	deadline, fewest := time.Now().Add(restPatience), int64(math.MaxInt64)
+	for {
+		began := time.Now()
+		left, all, err := leftToDo(ctx, conn, from)
 		switch {
 		case err != nil:
 			return err
 		case left == "":
 			return nil
+		case all < fewest:
+			deadline, fewest = time.Now().Add(restPatience), all
 		case time.Now().After(deadline):
-			t.report.differ("not at rest after %v: %s", restPatience, left)
+			t.report.differ("not at rest, and nothing gets on for %v: %s", restPatience, left)
 			return nil
 		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+		// Counting many that wait is work, too.
+		if err := sleep(ctx, max(100*time.Millisecond, 10*time.Since(began))); err != nil {
 			return err
 		}
 	}
 }
 
-func leftToDo(ctx context.Context, conn *pgx.Conn, from time.Time) (left string, err error) {
+// leftToDo tells what has not come to rest, and of how many things that is.
+func leftToDo(ctx context.Context, conn *pgx.Conn, from time.Time) (left string, all int64, err error) {
 	rows, err := conn.Query(ctx, busy, from)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	var what string
 	var n int64
@@ -75,8 +84,9 @@ func leftToDo(ctx context.Context, conn *pgx.Conn, from time.Time) (left string,
 		}
 		if n > 0 {
 			left += fmt.Sprintf(" %d %s;", n, what)
+			all += n
 		}
 		return nil
 	})
-	return left, err
+	return left, all, err
 }
