@@ -18,8 +18,16 @@ import (
 // copyLimit bounds a baseline: a transaction for every row takes its time.
 const copyLimit = 10 * time.Second
 
-// measure runs muster and reports how it did.
-func (r *run) measure(ctx context.Context, out, log io.Writer) (err error) {
+// stage is a muster that serves, with its users known and its definitions live.
+type stage struct {
+	program string
+	muster  *served.Server
+	conn    *pgx.Conn // to its database
+	clients *clients
+}
+
+// on prepares a stage, runs f on it, and clears it away.
+func (r *run) on(ctx context.Context, log io.Writer, f func(stage) error) (err error) {
 	dir, err := served.TempDir()
 	if err != nil {
 		return err
@@ -53,18 +61,27 @@ func (r *run) measure(ctx context.Context, out, log io.Writer) (err error) {
 	if err := settle(ctx, conn); err != nil {
 		return err
 	}
+	return f(stage{program, muster, conn, c})
+}
+
+// measure sends the requests and reports how muster did.
+func (r *run) measure(ctx context.Context, out, log io.Writer) error {
+	return r.on(ctx, log, func(s stage) error { return r.measureOn(ctx, s, out, log) })
+}
+
+func (r *run) measureOn(ctx context.Context, s stage, out, log io.Writer) (err error) {
 	fmt.Fprintf(log, "making up %d events\n", r.events)
 	began := time.Now()
 	requests := r.requests(began)
 	fmt.Fprintf(log, "sending them over %d connections\n", r.connections)
 	rep := &report{run: *r}
-	if rep.found, err = r.begin(ctx, conn, "load", "calls over HTTP into muster serve, which computes and tells"); err != nil {
+	if rep.found, err = r.begin(ctx, s.conn, "load", "calls over HTTP into muster serve, which computes and tells"); err != nil {
 		return err
 	}
-	if err := r.observe(ctx, c, muster, requests, rep); err != nil {
+	if err := r.observe(ctx, s.clients, s.muster, requests, rep); err != nil {
 		return err
 	}
-	if err := rep.compare(ctx, conn, began, log); err != nil {
+	if err := rep.compare(ctx, s.conn, began, log); err != nil {
 		return err
 	}
 	found := rep.result()

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,54 +31,25 @@ type due struct {
 
 // soakFor sends requests at one rate for long, looks at everything that might grow meanwhile,
 // and compares the store with what was answered in the end.
-func (r *run) soakFor(ctx context.Context, out, log io.Writer) (err error) {
-	dir, err := served.TempDir()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	program, err := served.Build(ctx, dir)
-	if err != nil {
-		return err
-	}
-	mixpanel, closeMixpanel, err := r.startMixpanel(ctx, program)
-	if err != nil {
-		return err
-	}
-	defer closeMixpanel()
-	muster, err := r.start(ctx, program, dir, mixpanel, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, muster.Terminate()) }()
-	conn, err := pgx.Connect(ctx, muster.Database())
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
+func (r *run) soakFor(ctx context.Context, out, log io.Writer) error {
+	return r.on(ctx, log, func(s stage) error { return r.soakOn(ctx, s, out, log) })
+}
 
-	c := newClients(muster.URL(), r.connections)
-	fmt.Fprintf(log, "making %d users known\n", r.users)
-	if _, err := c.send(ctx, r.introductions(time.Now()), 0); err != nil {
-		return err
-	}
-	if err := settle(ctx, conn); err != nil {
-		return err
-	}
+func (r *run) soakOn(ctx context.Context, s stage, out, log io.Writer) (err error) {
 	rep := &soakReport{}
 	about := fmt.Sprintf("%g events a second over HTTP for %v into muster serve, which computes and tells", r.rate*float64(r.batch), r.soak)
-	if rep.Report, err = r.begin(ctx, conn, "soak", about); err != nil {
+	if rep.Report, err = r.begin(ctx, s.conn, "soak", about); err != nil {
 		return err
 	}
 	fmt.Fprintf(log, "sending %g requests of %d events a second for %v\n", r.rate, r.batch, r.soak)
-	w := &watch{muster: muster, conn: conn, log: log, report: rep}
-	calls, err := r.keepSending(ctx, c, w)
+	w := &watch{muster: s.muster, conn: s.conn, log: log, report: rep}
+	calls, err := r.keepSending(ctx, s.clients, w)
 	if err != nil {
 		return err
 	}
 	rep.conclude()
 	rep.Finish(time.Now())
-	if err := rep.settleAccounts(ctx, muster, conn, program, calls, log); err != nil {
+	if err := rep.settleAccounts(ctx, s, calls, log); err != nil {
 		return err
 	}
 	if err := rep.files(r.save, r.graph); err != nil {

@@ -12,10 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/jackc/pgx/v5"
 
 	"muster/bench/result"
-	"muster/tests/served"
 )
 
 // soakReport is what a soak has shown: the figures, and every look that they come from.
@@ -25,10 +23,10 @@ type soakReport struct {
 }
 
 // settleAccounts waits until all is told, and compares the store with what was answered.
-func (r *soakReport) settleAccounts(ctx context.Context, muster *served.Server, conn *pgx.Conn, program string, calls int64, log io.Writer) error {
+func (r *soakReport) settleAccounts(ctx context.Context, s stage, calls int64, log io.Writer) error {
 	fmt.Fprintln(log, "comparing what is stored with what was answered")
 	for began := time.Now(); ; {
-		metrics, err := readMetrics(ctx, muster.URL()+"/metrics")
+		metrics, err := readMetrics(ctx, s.muster.URL()+"/metrics")
 		if err != nil {
 			return err
 		}
@@ -45,7 +43,7 @@ func (r *soakReport) settleAccounts(ctx context.Context, muster *served.Server, 
 	}
 	var stored int64
 	var letters int
-	err := conn.QueryRow(ctx, `SELECT (SELECT count(*) FROM muster.events WHERE received_at >= $1), (SELECT count(*) FROM muster.dead_letters)`, r.Began).Scan(&stored, &letters)
+	err := s.conn.QueryRow(ctx, `SELECT (SELECT count(*) FROM muster.events WHERE received_at >= $1), (SELECT count(*) FROM muster.dead_letters)`, r.Began).Scan(&stored, &letters)
 	switch {
 	case err != nil:
 		return err
@@ -55,7 +53,7 @@ func (r *soakReport) settleAccounts(ctx context.Context, muster *served.Server, 
 		return fmt.Errorf("there are %d dead letters", letters)
 	}
 	const share = "0.01"
-	out, err := exec.CommandContext(ctx, program, "verify", "--database", muster.Database(), "--share", share).CombinedOutput()
+	out, err := exec.CommandContext(ctx, s.program, "verify", "--database", s.muster.Database(), "--share", share).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("muster verify: %w\n%s", err, out)
 	}
